@@ -1,0 +1,1 @@
+"""The front end: Celery app, settings, HTTP, dispatch, command line and pages."""

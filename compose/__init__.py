@@ -1,0 +1,1 @@
+"""What the YAML means, and what travels between the processes it starts."""

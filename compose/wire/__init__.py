@@ -1,0 +1,1 @@
+"""What travels between processes: names, messages, codec, chords, presence."""

@@ -1,0 +1,1 @@
+"""How each step is done: components, and the Celery tasks over them."""
