@@ -1,0 +1,149 @@
+"""What a flow means at run time: stages, indexes, queues and worker groups, as plain frozen data.
+
+A plan is made once, from a checked flow, and read by both wings: the API reads which queues a
+query visits, a worker reads which component it hosts, a supervisor reads which processes to start.
+It holds nothing but strings, numbers and mappings, so it crosses any wire: ``to_dict`` and
+``from_dict`` are inverse to each other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+#: Queues every flow with an Indexer has beside those of its stages and shards.
+INDEX_QUEUE, REDUCE_QUEUE, BUILD_QUEUE = "index", "reduce", "build"
+
+#: The branch that takes every modality which has no branch of its own.
+ANY_MODALITY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSpec:
+    """One component to create: its name in the catalog (or in a plug-in file) and its options.
+
+    A spec with a ``pipeline`` is those components one after another; ``uses`` and ``options`` are
+    then empty. ``py_path`` names the plug-in files that may define ``uses``.
+    """
+
+    uses: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    pipeline: tuple["ComponentSpec", ...] = ()
+    py_path: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "ComponentSpec":
+        """Build the spec again from what ``dataclasses.asdict`` made of it."""
+        return cls(
+            uses=data["uses"],
+            options=dict(data["options"]),
+            pipeline=tuple(cls.from_dict(part) for part in data["pipeline"]),
+            py_path=tuple(data["py_path"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One step between the request and the index: who does it, on which queue.
+
+    ``vector`` names the embedding that an encode stage writes ("" is the default one), ``reads``
+    the embedding it starts from; None means that it encodes the chunks themselves.
+    """
+
+    index: int
+    kind: Literal["preprocess", "encode"]
+    name: str
+    queue: str
+    replicas: int
+    branches: Mapping[str, ComponentSpec]
+    vector: str = ""
+    reads: str | None = None
+
+    def component(self, modality: str) -> ComponentSpec | None:
+        """Return what handles this modality here; None when nothing does."""
+        return self.branches.get(modality) or self.branches.get(ANY_MODALITY)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "StagePlan":
+        """Build the stage again from what ``dataclasses.asdict`` made of it."""
+        branches = {key: ComponentSpec.from_dict(spec) for key, spec in data["branches"].items()}
+        return cls(**{**data, "branches": branches})
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPlan:
+    """One Indexer of the flow: engine, shards, replicas and the queues its shards are asked on."""
+
+    name: str
+    kind: Literal["vector", "text"]
+    engine: str
+    options: Mapping[str, Any]
+    metric: Literal["ip", "cosine", "l2", "hamming"]
+    dim: int | None
+    vector: str
+    shards: int
+    replicas: int
+    queue_prefix: str
+
+    def queue(self, shard: int) -> str:
+        """Return the queue on which this shard is searched."""
+        return f"{self.queue_prefix}.{shard}"
+
+    def queues(self) -> tuple[str, ...]:
+        """Return the queues of all shards, in order."""
+        return tuple(self.queue(shard) for shard in range(self.shards))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything the processes of one deployment agree on, derived from its flow file.
+
+    ``fingerprint`` covers all that shapes chunks and vectors, and only that: two plans with equal
+    fingerprints may share stored embeddings. ``score`` holds the options of score functions and
+    reduction, ``reducers`` the further steps over the merged hits (a reranker, for one).
+    """
+
+    collection: str
+    port: int
+    stages: tuple[StagePlan, ...]
+    indexes: tuple[IndexPlan, ...]
+    fingerprint: str
+    score: Mapping[str, Any] = field(default_factory=dict)
+    reducers: tuple[ComponentSpec, ...] = ()
+    worker_replicas: Mapping[str, int] = field(default_factory=dict)
+
+    def queues(self) -> tuple[str, ...]:
+        """Return every queue of the deployment, in the order a document and a query meet them."""
+        return tuple(queue for queue, _ in self.worker_groups())
+
+    def worker_groups(self) -> list[tuple[str, int]]:
+        """Return (queue, number of worker processes) for every queue, each queue once."""
+        groups: dict[str, int] = {}
+        for stage in self.stages:
+            groups[stage.queue] = max(groups.get(stage.queue, 0), stage.replicas)
+        if self.indexes:
+            groups[INDEX_QUEUE] = self.worker_replicas.get(INDEX_QUEUE, 1)
+            for index in self.indexes:
+                groups |= dict.fromkeys(index.queues(), index.replicas)
+            groups[REDUCE_QUEUE] = self.worker_replicas.get(REDUCE_QUEUE, 1)
+            groups[BUILD_QUEUE] = self.worker_replicas.get(BUILD_QUEUE, 1)
+        return list(groups.items())
+
+    def stages_of(self, kind: Literal["preprocess", "encode"]) -> tuple[StagePlan, ...]:
+        """Return the stages of one kind, in order."""
+        return tuple(stage for stage in self.stages if stage.kind == kind)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain dicts, lists, strings and numbers."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Plan":
+        """Build the plan again from ``to_dict`` (or from its JSON or msgpack)."""
+        return cls(
+            **{
+                **data,
+                "stages": tuple(StagePlan.from_dict(stage) for stage in data["stages"]),
+                "indexes": tuple(IndexPlan(**index) for index in data["indexes"]),
+                "reducers": tuple(ComponentSpec.from_dict(spec) for spec in data["reducers"]),
+            }
+        )
