@@ -1,0 +1,125 @@
+"""The settings of a process: read once from the environment, checked whole, then passed as data."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PREFIX = "GNES_"
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Limits(BaseModel):
+    """What one request may ask for; each error names the limit it met."""
+
+    max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="bytes of one request body")
+    max_batch: int = Field(10_000, ge=1, description="documents in one write")
+    max_text_chars: int = Field(1_000_000, ge=1, description="characters of one document's text")
+    max_query_chars: int = Field(20_000, ge=1, description="characters of one query's text")
+    max_limit: int = Field(1_000, ge=1, description="limit + offset of one search")
+    max_id_chars: int = Field(512, ge=1, description="characters of a document id")
+    max_tags_bytes: int = Field(64 * 1024, ge=1, description="bytes of one document's tags as JSON")
+    max_filter_depth: int = Field(8, ge=1, description="nesting of a filter")
+    max_timeout_s: float = Field(600.0, gt=0, description="seconds a request may wait")
+    max_pending_queries: int = Field(
+        1_024, ge=1, description="queries one API process holds before it answers 503"
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that a process is told from outside; ``GNES_`` + name, ``__`` for nesting.
+
+    Any value can come from a file instead: ``GNES_API_KEY_FILE=/run/secrets/key``.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", populate_by_name=True
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    data_dir: Path = Path(".gnes")
+    flow: Path = REPOSITORY / "flows" / "text.yml"
+    broker_url: str = "redis://127.0.0.1:6379/0"
+    result_backend: str = ""
+    database_url: str = ""
+    blob_url: str = ""
+    api_processes: int = Field(1, ge=1, description="API processes that share the in-flight budget")
+    api_key: SecretStr | None = None
+    read_only_api_key: SecretStr | None = None
+    cors_origins: Annotated[list[str], NoDecode] = []
+    log_format: str = Field("text", pattern="^(text|json)$")
+    search_timeout_s: float = Field(10.0, gt=0, description="deadline of a search without its own")
+    visibility_timeout_s: int = Field(
+        10, ge=2, description="seconds after which a dead worker's message is delivered again"
+    )
+    presence_interval_s: float = Field(1.0, gt=0, description="seconds between heartbeats")
+    window_documents: int = Field(
+        2_048, ge=1, description="documents under way between ledger and log at one time"
+    )
+    document_batch: int = Field(64, ge=1, description="documents in one message")
+    lease_s: float = Field(60.0, gt=0, description="seconds until a lost document is sent again")
+    build_rows: int = Field(20_000, ge=1, description="fresh chunks that make a segment worthwhile")
+    cache_bytes: int = Field(
+        1 << 30, ge=0, description="bytes of the embedding cache; 0 turns it off"
+    )
+    otel_endpoint: str | None = Field(
+        None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
+    )
+    limits: Limits = Limits()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, then the environment, then ``*_FILE``."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, _FileSource(settings_cls)
+
+    def model_post_init(self, _context: Any) -> None:
+        """Derive what follows from the data folder and the broker."""
+        self.data_dir = self.data_dir.expanduser().absolute()
+        if not self.database_url:
+            self.database_url = f"sqlite:///{self.data_dir / 'gnes.db'}"
+        if not self.blob_url:
+            self.blob_url = f"file://{self.data_dir / 'blobs'}"
+        if not self.result_backend and self.broker_url.startswith(("redis", "valkey")):
+            self.result_backend = self.broker_url
+
+
+class _FileSource(EnvSettingsSource):
+    """``GNES_X_FILE=/path``: the value of ``GNES_X`` is the content of that file."""
+
+    def __call__(self) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name in self.settings_cls.model_fields:
+            path = os.environ.get(f"{PREFIX}{name.upper()}_FILE")
+            if path:
+                values[name] = Path(path).read_text(encoding="utf-8").strip()
+        return values
+
+
+@cache
+def settings() -> Settings:
+    """Return this process's settings, read once.
+
+    Raises:
+        pydantic.ValidationError: a value is malformed; it names the variable and what it expects.
+    """
+    return Settings()

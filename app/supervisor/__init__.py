@@ -1,0 +1,1 @@
+"""The supervisor: one deployment's broker, workers and API, kept alive and taken down together."""

@@ -1,0 +1,46 @@
+"""The names that both wings must agree on: tasks, queues, keys of the reply store."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PREPROCESS_QUERY: Final = "gnes.preprocess.query"
+PREPROCESS_DOCUMENTS: Final = "gnes.preprocess.documents"
+ENCODE_QUERY: Final = "gnes.encode.query"
+ENCODE_DOCUMENTS: Final = "gnes.encode.documents"
+SEARCH: Final = "gnes.search"
+REDUCE: Final = "gnes.reduce"
+INDEX: Final = "gnes.index"
+FINISH: Final = "gnes.finish"
+BUILD: Final = "gnes.build"
+
+REDUCE_QUEUE: Final = "reduce"
+INDEX_QUEUE: Final = "index"
+BUILD_QUEUE: Final = "build"
+
+PRESENCE_NODES: Final = "gnes:presence"
+
+
+def presence_key(node: str) -> str:
+    """Return the key under which worker ``node`` announces itself."""
+    return f"gnes:presence:{node}"
+
+
+def reply_key(api: str) -> str:
+    """Return the reply list that API process ``api`` reads."""
+    return f"gnes:reply:{api}"
+
+
+def poke_key(collection: str) -> str:
+    """Return the list whose entries wake the dispatcher of ``collection``."""
+    return f"gnes:poke:{collection}"
+
+
+def broker_life_key(collection: str) -> str:
+    """Return the key that is gone exactly when the broker lost its data."""
+    return f"gnes:life:{collection}"
+
+
+def log_channel(collection: str) -> str:
+    """Return the channel that announces new rows of the log."""
+    return f"gnes:log:{collection}"
