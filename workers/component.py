@@ -1,0 +1,305 @@
+"""The contract of components: what a plug-in author reads, and what the workers rely on.
+
+A component is a class. Its keyword-only ``__init__`` arguments ARE its YAML options; ``__init__``
+is light (it keeps and checks options, no file, no model), because flows are validated with it.
+``setup()`` does the heavy part (loads models, imports optional libraries), once a process. After
+that one verb does the work: ``apply``, ``encode``, ``score``, ``reduce`` or ``rerank``; it is
+called from several threads at once and must not change the component. A component that learns
+also has ``train``, ``state`` and ``load_state`` (plain arrays, never pickle).
+
+The class docstring's first line is the catalog's summary, its ``Args:`` section documents the
+options; ``name`` and ``aliases`` are what YAML may call it.
+"""
+
+import hashlib
+import inspect
+import json
+import threading
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.errors import NotTrainedError
+
+Modality = Literal["text", "image", "video", "audio"]
+Input = Literal["text", "image", "video", "audio", "vector"]
+
+Rows = NDArray[Any]
+"""One row a chunk; float32 (n, dim) unless the encoder's ``dtype`` says otherwise."""
+
+Floats = NDArray[np.float32]
+State = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One document or query as a preprocessor sees it: a text, or the bytes of a medium."""
+
+    modality: Modality
+    text: str | None = None
+    data: bytes | None = None
+    tags: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part that is encoded as one vector.
+
+    Attributes:
+        position: ordinal of the chunk in its document, from 0.
+        weight: its share of the document, at most 1.
+        span: where it stands in the original: characters [start, end) of a text, seconds of
+            sound or film, the cell of an image; (-1, -1) when there is no such place.
+        text: its text, for encoders of text.
+        array: its pixels, samples or frames, or a vector for numeric encoders.
+        tags: what the preprocessor learnt about it, such as its headings.
+    """
+
+    position: int = 0
+    weight: float = 1.0
+    span: tuple[float, float] = (-1, -1)
+    text: str | None = None
+    array: NDArray[Any] | None = None
+    tags: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Tally:
+    """Counts what a component wants known, such as texts it had to cut; safe between threads."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def add(self, what: str, number: int = 1) -> None:
+        """Count ``number`` more of ``what``."""
+        with self._lock:
+            self._counts[what] += number
+
+    def counts(self) -> dict[str, int]:
+        """Return all counts since the process started."""
+        with self._lock:
+            return dict(self._counts)
+
+
+class Component(ABC):
+    """What all kinds share: options, names, one-time set-up, a fingerprint and a tally."""
+
+    kind: ClassVar[str] = "component"
+    name: ClassVar[str] = ""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    inputs: ClassVar[tuple[Input, ...]] = ()
+    version: ClassVar[int] = 1
+    """Raise it when the same options begin to give other results; part of the fingerprint."""
+
+    options: Mapping[str, Any]
+    tally: Tally
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keep the options as they were given, defaults filled in, for the fingerprint."""
+        self = super().__new__(cls)
+        bound = inspect.signature(cls).bind(*args, **kwargs)
+        bound.apply_defaults()
+        self.options = dict(bound.arguments)
+        self.tally = Tally()
+        return self
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return every name YAML may call this component by, the main one first."""
+        own = cls.__dict__.get("name") or cls.__name__
+        aliases = cls.__dict__.get("aliases", ())
+        return tuple(dict.fromkeys((own, cls.__name__, *aliases)))
+
+    def setup(self) -> None:  # noqa: B027  (a hook: most components need no set-up)
+        """Load models and optional libraries; called once a process, before the verb."""
+
+    def fingerprint(self) -> str:
+        """Return a short hash of what shapes the results: class, version and options.
+
+        A component with weights overrides this to mix them in.
+        """
+        return digest(type(self).names()[0], self.version, self.options)
+
+
+class Preprocessor(Component):
+    """Cuts one document into chunks."""
+
+    kind = "preprocessor"
+
+    @abstractmethod
+    def apply(self, source: Source) -> list[Chunk]:
+        """Cut ``source`` into chunks, in order, at least one.
+
+        Raises:
+            ContentError: nothing can be made of this source; it fails alone.
+        """
+
+
+class Encoder(Component):
+    """Turns chunks into vectors.
+
+    ``dim`` is a class attribute when it is fixed, or set in ``__init__`` from an option; 0 means
+    that it is known only after ``setup`` or ``train``.
+    """
+
+    kind = "encoder"
+    inputs = ("text",)
+    dim: int = 0
+    dtype: ClassVar[str] = "float32"
+
+    @abstractmethod
+    def encode(self, chunks: Sequence[Chunk]) -> Rows:
+        """Return one row a chunk, in the order given: ``dtype`` (n, dim).
+
+        A row must not depend on the rows it is encoded with.
+
+        Raises:
+            ContentError: a chunk lacks what this encoder reads.
+            NotTrainedError: the encoder learns and was not trained.
+        """
+
+
+class Trainable(Component):
+    """A component that learns before it is of use; mixed in beside its kind."""
+
+    is_trained: bool = False
+
+    @abstractmethod
+    def train(self, chunks: Sequence[Chunk]) -> None:
+        """Learn from ``chunks``, replacing what was learnt before.
+
+        Raises:
+            TrainingError: too few chunks, or of a wrong shape.
+        """
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return what was learnt as named plain arrays; empty when not trained."""
+
+    @abstractmethod
+    def load_state(self, state: State) -> None:
+        """Take over what ``state`` returned, here or in another process."""
+
+    def require_training(self) -> None:
+        """Raise NotTrainedError unless trained."""
+        if not self.is_trained:
+            raise NotTrainedError(type(self).names()[0])
+
+    def fingerprint(self) -> str:
+        """Return the hash of class, options and what was learnt."""
+        return digest(super().fingerprint(), state_digest(self.state()))
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkHits:
+    """Pairs of a query's chunk and a found chunk, in columns; m pairs of any number of queries.
+
+    Attributes:
+        values: float (m,), the scores so far; higher is better.
+        queries, query_chunks: int (m,), which query, and which of its chunks.
+        documents, positions: int (m,), which document (any numbering), and which of its chunks.
+        query_weights, chunk_weights, document_weights: float (m,).
+        query_spans, chunk_spans: float (m, 2) places in the originals, or None.
+        document_chunks: int (m,), how many chunks the document has.
+        total_documents, total_chunks: size of the collection.
+    """
+
+    values: NDArray[np.float64]
+    queries: NDArray[np.int64]
+    query_chunks: NDArray[np.int64]
+    documents: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    query_weights: NDArray[np.float64]
+    chunk_weights: NDArray[np.float64]
+    document_weights: NDArray[np.float64]
+    document_chunks: NDArray[np.int64]
+    query_spans: NDArray[np.float64] | None = None
+    chunk_spans: NDArray[np.float64] | None = None
+    total_documents: int = 0
+    total_chunks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One node of the tree that says how a score came to be."""
+
+    value: float
+    name: str
+    doc: str
+    operands: tuple["Explanation", ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tree as plain JSON-able data."""
+        tree: dict[str, Any] = {"value": self.value, "name": self.name, "doc": self.doc}
+        if self.params:
+            tree["params"] = dict(self.params)
+        if self.operands:
+            tree["operands"] = [operand.to_dict() for operand in self.operands]
+        return tree
+
+
+class ScoreFunction(Component):
+    """Turns the scores of chunk hits into better ones, all hits at once."""
+
+    kind = "score function"
+
+    @abstractmethod
+    def score(self, hits: ChunkHits) -> NDArray[np.float64]:
+        """Return the new value of each hit, float64 (m,)."""
+
+    @abstractmethod
+    def explain(self, hits: ChunkHits, row: int) -> Explanation:
+        """Return how the value of hit ``row`` came to be; its root is ``score(hits)[row]``."""
+
+
+class Reducer(Component):
+    """Makes one score of the several that belong to one document."""
+
+    kind = "reducer"
+
+    @abstractmethod
+    def reduce(self, values: NDArray[Any], groups: NDArray[Any], count: int) -> NDArray[np.float64]:
+        """Return one value a group, float64 (count,); ``groups`` numbers 0..count-1 a value."""
+
+
+class Reranker(Component):
+    """Scores the texts of the best hits again, reading query and text together."""
+
+    kind = "reranker"
+    inputs = ("text",)
+
+    @abstractmethod
+    def rerank(self, query: str, texts: Sequence[str]) -> Floats:
+        """Return one score a text, float32 (n,); higher is better."""
+
+
+def digest(*parts: Any) -> str:
+    """Return a short stable hash of plain values, 16 hex digits."""
+    text = json.dumps(parts, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def state_digest(state: State) -> str:
+    """Return a short stable hash of named arrays, 16 hex digits."""
+    whole = hashlib.sha256()
+    for name in sorted(state):
+        array = np.ascontiguousarray(state[name])
+        whole.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
+        whole.update(array.tobytes())
+    return whole.hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Component):
+        return value.fingerprint()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence | set | frozenset):
+        return sorted(map(str, value)) if isinstance(value, set | frozenset) else list(value)
+    return str(value)

@@ -1,0 +1,1 @@
+"""Encoders: how a chunk becomes a vector."""

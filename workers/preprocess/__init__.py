@@ -1,0 +1,1 @@
+"""Preprocessors: how a document becomes chunks."""

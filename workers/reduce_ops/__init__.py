@@ -1,0 +1,1 @@
+"""Reducers: how the scores of a document's chunks become one."""

@@ -1,0 +1,1 @@
+"""Score functions: how the scores of chunk hits are made better."""
