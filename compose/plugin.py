@@ -1,0 +1,135 @@
+"""What a plug-in file offers, read from its source without running a line of it.
+
+A flow may name Python files (``py_path``) with components of its own. Validating a flow must not
+execute them, so the classes, their options and defaults are read from the syntax tree.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from compose.catalog import Component, Option
+
+#: A base class whose name ends so makes its subclasses components of that kind.
+_KIND_OF_BASE = {
+    "Preprocessor": "preprocessor",
+    "Encoder": "encoder",
+    "Indexer": "index",
+    "Engine": "index",
+    "ScoreFunction": "score",
+    "ScoreFn": "score",
+    "Reducer": "reducer",
+    "Router": "router",
+}
+#: Larger files are no plug-in but data; parsing them would take seconds.
+MAX_BYTES = 1024 * 1024
+
+
+def describe(path: Path) -> tuple[Component, ...]:
+    """Return the components that a plug-in file defines.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no Python, or larger than ``MAX_BYTES``.
+    """
+    source = path.read_bytes()
+    if len(source) > MAX_BYTES:
+        raise ValueError(f"{len(source)} bytes are no plug-in; at most {MAX_BYTES}")
+    try:
+        tree = ast.parse(source, filename=str(path))
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(f"no valid Python: {error}") from None
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    found = (_component(node, classes, path) for node in classes.values())
+    return tuple(component for component in found if component is not None)
+
+
+def _component(
+    node: ast.ClassDef, classes: dict[str, ast.ClassDef], path: Path
+) -> Component | None:
+    lineage = list(_lineage(node, classes))
+    kind = next(filter(None, map(_kind, lineage)), None)
+    if kind is None or node.name.startswith("_"):
+        return None
+    constructor = next(filter(None, map(_constructor, lineage)), None)
+    return Component(
+        kind=kind,
+        name=node.name,
+        module=str(path),
+        summary=(ast.get_docstring(node) or "").partition("\n")[0],
+        inputs=_words(_attribute(lineage, "inputs")),
+        dim=_number(_attribute(lineage, "dim")),
+        options=tuple(_options(constructor)) if constructor else (),
+        open_options=bool(constructor and constructor.args.kwarg),
+    )
+
+
+def _lineage(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> Iterator[ast.ClassDef]:
+    """Yield the class and its bases within the file, nearest first; circles end it."""
+    seen: set[str] = set()
+    queue = [node]
+    while queue:
+        current = queue.pop(0)
+        if current.name not in seen:
+            seen.add(current.name)
+            yield current
+            queue += [classes[name] for name in _base_names(current) if name in classes]
+
+
+def _base_names(node: ast.ClassDef) -> list[str]:
+    bases = (base.value if isinstance(base, ast.Subscript) else base for base in node.bases)
+    return [
+        base.attr if isinstance(base, ast.Attribute) else base.id
+        for base in bases
+        if isinstance(base, ast.Attribute | ast.Name)
+    ]
+
+
+def _kind(node: ast.ClassDef) -> str | None:
+    for base in _base_names(node):
+        for ending, kind in _KIND_OF_BASE.items():
+            if base.endswith(ending):
+                return kind
+    return None
+
+
+def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
+    functions = (item for item in node.body if isinstance(item, ast.FunctionDef))
+    return next((item for item in functions if item.name == "__init__"), None)
+
+
+def _options(constructor: ast.FunctionDef) -> Iterator[Option]:
+    arguments = constructor.args
+    plain = [*arguments.posonlyargs, *arguments.args][1:]
+    gap = len(plain) - len(arguments.defaults)
+    defaults = [None] * max(gap, 0) + list(arguments.defaults)
+    pairs = [*zip(plain, defaults, strict=False)]
+    pairs += [*zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    for argument, default in pairs:
+        kind = ast.unparse(argument.annotation) if argument.annotation else "any"
+        yield Option(argument.arg, kind, _literal(default), required=default is None)
+
+
+def _attribute(lineage: list[ast.ClassDef], name: str) -> ast.expr | None:
+    for item in (item for node in lineage for item in node.body):
+        targets = item.targets if isinstance(item, ast.Assign) else [getattr(item, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            return getattr(item, "value", None)
+    return None
+
+
+def _literal(node: ast.expr | None) -> object:
+    try:
+        return ast.literal_eval(node) if node is not None else None
+    except ValueError:
+        return None
+
+
+def _words(node: ast.expr | None) -> tuple[str, ...]:
+    value = _literal(node)
+    return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
+
+
+def _number(node: ast.expr | None) -> int | None:
+    value = _literal(node)
+    return value if isinstance(value, int) else None
