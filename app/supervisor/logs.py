@@ -1,4 +1,4 @@
-"""What the processes of a deployment say: one bounded file each, and coloured lines on a terminal."""
+"""What the processes of a deployment say: a bounded file each, coloured lines on a terminal."""
 
 import os
 import time
@@ -53,9 +53,8 @@ def old_log(path: Path, age: int) -> Path:
 class Screen:
     """Writes the lines of many processes to a terminal, each after its name in its own colour."""
 
-    def __init__(self, stream: TextIO, *, colour: bool | None = None) -> None:
-        self._stream = stream
-        self._colour = stream.isatty() and "NO_COLOR" not in os.environ if colour is None else colour
+    def __init__(self, stream: TextIO, *, colour: bool = False) -> None:
+        self._stream, self._colour = stream, colour
         self._codes: dict[str, int] = {}
         self._width = 8
 
@@ -80,7 +79,7 @@ def tail(path: Path, lines: int) -> list[str]:
 
 
 def follow(paths: dict[str, Path]) -> Iterator[tuple[str, str]]:
-    """Yield ``(name, line)`` as lines are added to log files, across their turning over; endless."""
+    """Yield ``(name, line)`` as lines are added to log files, even when they are turned over."""
     readers = {name: _Follower(path) for name, path in paths.items()}
     while True:
         found = False

@@ -1,0 +1,189 @@
+"""`gnes up`: from a flow file and settings to a deployment that runs and is looked after."""
+
+import os
+import shlex
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.settings import REPOSITORY, Settings
+from app.supervisor.broker import EmbeddedBroker
+from app.supervisor.deployment import DataFolder, DeploymentState, make_scratch
+from app.supervisor.errors import AddressError, PortInUseError, StartFailedError
+from app.supervisor.logs import Screen, tail
+from app.supervisor.process import ProcessSpec
+from app.supervisor.scaling import Fleet
+from app.supervisor.supervisor import Supervisor
+from compose.loading import load_plan
+from compose.plan import Plan
+from indexstore.migrations import migrate
+
+GIVE_UP_DEATHS = 4
+"""A process that died so often before the deployment was ever ready will not run by itself."""
+PROBE_S = 0.5
+WAITING_NOTE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """What a start tells whoever asked for it, as it happens."""
+
+    say: Callable[[str], None]
+    ready: Callable[[DeploymentState], None]
+    on_stdin_end: bool = False
+
+
+class Launch:
+    """One deployment: prepared, started, looked after until its end."""
+
+    def __init__(self, config: Settings, events: Events, screen: Screen | None = None) -> None:
+        self._config, self._events, self._screen = config, events, screen
+        self._folder = DataFolder(config.data_dir)
+        self._started_at = time.time()
+        self._is_ready = False
+
+    def run(self, *, embed_broker: bool) -> None:
+        """Run the deployment until a signal or a command ends it.
+
+        Raises: SupervisorError and compose's FlowError, before or while starting; nothing is left.
+        """
+        plan = load_plan(self._config.flow)
+        with self._held_folder() as lock:
+            check_address(self._config.host, self._config.port)
+            migrate(self._config.database_url)
+            scratch = make_scratch()
+            self._control = scratch / "control.sock"
+            supervisor = Supervisor(
+                self._folder.logs,
+                scratch,
+                screen=self._screen,
+                keep_open=(lock,),
+                on_change=lambda _: self._write_state(),
+            )
+            self._supervisor, self._scratch = supervisor, scratch
+            with supervisor:
+                self._start(plan, embed_broker=embed_broker)
+                supervisor.run(self._tick)
+                self._events.say("stopping: every process may finish its task first")
+
+    @contextmanager
+    def _held_folder(self) -> Iterator[int]:
+        lock = self._folder.hold()
+        try:
+            yield lock
+        finally:
+            self._folder.forget_state()
+            os.close(lock)
+
+    def _start(self, plan: Plan, *, embed_broker: bool) -> None:
+        self._broker_url = self._config.broker_url
+        supervisor = self._supervisor
+        self._write_state()
+        if embed_broker:
+            broker = EmbeddedBroker.beside(self._folder.broker, self._scratch)
+            self._broker_url = broker.url
+            broker.wait(supervisor.add(broker.spec()), supervisor.turn)
+        fleet = Fleet(supervisor, plan, self._environment())
+        self._folder.procfile.write_text(fleet.procfile())
+        supervisor.serve(self._control, {
+            "stop": self._stop,
+            "scale": fleet.scale,
+            "restart": fleet.restart,
+        })  # fmt: skip
+        if self._events.on_stdin_end:
+            supervisor.watch(sys.stdin.fileno(), supervisor.request_stop)
+        fleet.start()
+
+    def _environment(self) -> dict[str, str]:
+        """Return what every process of the deployment is told."""
+        config = self._config
+        paths = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+        modules = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {
+            "GNES_HOST": config.host,
+            "GNES_PORT": str(config.port),
+            "GNES_DATA_DIR": str(config.data_dir),
+            "GNES_FLOW": str(config.flow.expanduser().absolute()),
+            "GNES_BROKER_URL": self._broker_url,
+            "PATH": os.pathsep.join(paths),
+            "PYTHONPATH": os.pathsep.join(modules),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _write_state(self) -> None:
+        state = DeploymentState(
+            pid=os.getpid(),
+            url=url_of(self._config.host, self._config.port),
+            flow=str(self._config.flow),
+            broker_url=self._broker_url,
+            control=str(self._control),
+            scratch=str(self._scratch),
+            started_at=self._started_at,
+            is_ready=self._is_ready,
+            processes=tuple(self._supervisor.statuses()),
+        )
+        self._folder.write_state(state)
+
+    def _stop(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        self._supervisor.request_stop()
+        return {"stopping": True}
+
+    def _tick(self) -> bool:
+        """Look whether the deployment has become ready, until it has."""
+        if not self._is_ready:
+            self._give_up_on_the_hopeless()
+            self._is_ready = answers(f"{url_of(self._config.host, self._config.port)}/readyz")
+            if self._is_ready:
+                self._write_state()
+                self._events.ready(self._folder.state_written())
+        return True
+
+    def _give_up_on_the_hopeless(self) -> None:
+        for child in self._supervisor.children():
+            if child.quick_deaths >= GIVE_UP_DEATHS:
+                words = "\n".join(f"    {line}" for line in tail(child.log_path, 12))
+                raise StartFailedError(child.spec.name, child.outcome, words)
+
+
+def check_address(host: str, port: int) -> None:
+    """Make sure that the API can listen before anything is started.
+
+    Raises: PortInUseError, AddressError.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror as error:
+        raise AddressError(host, port, error.strerror or str(error)) from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUseError(host, port) from error
+        raise AddressError(host, port, error.strerror or str(error)) from error
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL at which a browser on this machine finds the API."""
+    if host in ("0.0.0.0", ""):  # noqa: S104 - compared with, not bound to
+        host = "127.0.0.1"
+    elif host == "::":
+        host = "::1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def answers(url: str) -> bool:
+    """Tell whether a URL answers 200 right now."""
+    try:
+        with urllib.request.urlopen(url, timeout=PROBE_S) as response:  # noqa: S310 - our own API
+            return bool(response.status == HTTPStatus.OK)
+    except (OSError, HTTPException):
+        return False
