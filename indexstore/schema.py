@@ -16,6 +16,9 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+#: The newest migration; a database at another one is refused, never guessed at.
+REVISION = "0001"
+
 #: The counter row: every write of a collection locks it first, so that commit order is the order
 #: of versions and of sequence numbers, and no two writers can lock rows crosswise.
 collections = Table(

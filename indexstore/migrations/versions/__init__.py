@@ -1,0 +1,1 @@
+"""The revisions, oldest first; each knows how to go up and down by one."""
