@@ -38,12 +38,18 @@ State = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One document or query as a preprocessor sees it: a text, or the bytes of a medium."""
+    """One document or query as a preprocessor sees it: a text, or the bytes of a medium.
+
+    Inside a pipeline it is a chunk of the preprocessor before: then media come as ``array``, and
+    ``origins`` says for each character of ``text`` where it stands in the original.
+    """
 
     modality: Modality
     text: str | None = None
     data: bytes | None = None
+    array: NDArray[Any] | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
+    origins: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class Chunk:
         text: its text, for encoders of text.
         array: its pixels, samples or frames, or a vector for numeric encoders.
         tags: what the preprocessor learnt about it, such as its headings.
+        origins: for each character of ``text`` its place in the original, when ``text`` is no
+            mere cut of it (mark-up, JSON); read by the next preprocessor of a pipeline.
     """
 
     position: int = 0
@@ -66,6 +74,7 @@ class Chunk:
     text: str | None = None
     array: NDArray[Any] | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
+    origins: NDArray[np.int32] | None = None
 
 
 class Tally:
@@ -93,6 +102,8 @@ class Component(ABC):
     name: ClassVar[str] = ""
     aliases: ClassVar[tuple[str, ...]] = ()
     inputs: ClassVar[tuple[Input, ...]] = ()
+    former_options: ClassVar[Mapping[str, str | None]] = {}
+    """GNES's names of options: what they are called here, or None for those without a use now."""
     version: ClassVar[int] = 1
     """Raise it when the same options begin to give other results; part of the fingerprint."""
 
