@@ -1,0 +1,1 @@
+"""Pretrained models: folders, weights, tokenizers, and the engines that run them."""
