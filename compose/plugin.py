@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from compose.catalog import Component, Option
+from compose.component import Component, Option
 
 #: A base class whose name ends so makes its subclasses components of that kind.
 _KIND_OF_BASE = {

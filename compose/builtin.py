@@ -1,0 +1,124 @@
+"""Components that no encode or preprocess worker hosts: the engines of indexes, and routers.
+
+Routers are no processes here. A plain router is a queue, a publish router the header of a chord,
+a reduce router its callback; their names are known so that GNES's files load as they are.
+"""
+
+from compose.component import Component, Option
+
+_DIM = Option("dim", "int | None", doc="Length of the vectors; the encoder's when not given.")
+_METRIC = Option(
+    "metric", "Literal['ip', 'cosine', 'l2']", "cosine", doc="How two vectors are compared."
+)
+#: GNES passes these as functions to any chunk indexer.
+_SCORING = (
+    Option("normalize_fn", "any", doc="Applied to each raw score (a score function)."),
+    Option("score_fn", "any", doc="Applied to each chunk's score (a score function)."),
+    Option("is_big_score_similar", "bool | None", doc="GNES's direction; here higher is better."),
+)
+
+
+def _engine(name: str, *aliases: str, summary: str, options: tuple[Option, ...] = ()) -> Component:
+    return Component(
+        kind="index",
+        name=name,
+        aliases=aliases,
+        module=f"indexstore.engines.{name}",
+        summary=summary,
+        inputs=("embedding",),
+        dim={"option": "dim"},
+        options=(_DIM, _METRIC, *options, *_SCORING),
+    )
+
+
+_HNSW_OPTIONS = (
+    Option("m", "int", 32, doc="Neighbours a node keeps."),
+    Option("ef_construction", "int", 200, doc="Candidates looked at while building."),
+    Option("ef", "int", 64, doc="Candidates looked at while searching."),
+)
+
+ENGINES = (
+    _engine(
+        "hnsw",
+        "HNSW",
+        "AnnoyIndexer",
+        "Annoy",
+        summary="Approximate neighbours in a navigable graph (faiss); the default.",
+        options=(*_HNSW_OPTIONS, Option("n_trees", "int | None", doc="Annoy's; not used.")),
+    ),
+    _engine("exact", "NumpyIndexer", "flat", summary="Compares with every vector; exact."),
+    _engine("hnswlib", summary="Approximate neighbours by hnswlib.", options=_HNSW_OPTIONS),
+    _engine(
+        "faiss",
+        "FaissIndexer",
+        summary="Any index that a faiss factory string describes: IVF, PQ, SQ, HNSW.",
+        options=(Option("factory", "str", "HNSW32", doc="faiss's factory string."),),
+    ),
+    Component(
+        kind="index",
+        name="binary",
+        aliases=("BIndexer", "HBIndexer"),
+        module="indexstore.engines.binary",
+        summary="Bytes compared by their differing bits.",
+        inputs=("embedding",),
+        dim={"option": "dim"},
+        options=(
+            _DIM,
+            Option("metric", "Literal['hamming']", "hamming", doc="Differing bits."),
+            Option("num_clusters", "int | None", doc="HBIndexer's; not used."),
+            Option("n_idx", "int | None", doc="HBIndexer's; not used."),
+            *_SCORING,
+        ),
+        open_options=True,
+    ),
+    Component(
+        kind="index",
+        name="bm25",
+        aliases=("BM25", "fulltext", "FullTextIndexer"),
+        module="indexstore.engines.bm25",
+        summary="Full text, ranked by BM25 (tantivy).",
+        inputs=("text",),
+        options=(
+            Option("k1", "float", 1.2, doc="How soon repeated words stop counting."),
+            Option("b", "float", 0.75, doc="How much long texts are held back."),
+            Option("language", "str | None", doc="Stemming; none when not given."),
+        ),
+    ),
+    Component(
+        kind="index",
+        name="documents",
+        aliases=(
+            "DictIndexer",
+            "LVDBIndexer",
+            "AsyncLVDBIndexer",
+            "RocksDBIndexer",
+            "DirectoryIndexer",
+        ),
+        module="indexstore.ledger",
+        summary="The documents themselves; the ledger keeps them whether or not a flow says so.",
+        inputs=("document",),
+        open_options=True,
+    ),
+)
+
+
+def _router(name: str, *aliases: str, summary: str, kind: str = "router") -> Component:
+    return Component(kind, name, aliases, "compose.routing", summary, open_options=True)
+
+
+ROUTERS = (
+    _router("BaseRouter", summary="A queue."),
+    _router("PublishRouter", summary="The header of a chord: one part for each shard."),
+    _router("BaseReduceRouter", summary="The callback of a chord: waits for all parts."),
+    _router("DocBatchRouter", summary="Documents are dealt out in batches; they always are."),
+    _router("BlockRouter", summary="GNES's benchmark router."),
+    _router("PipelineRouter", summary="Routers one after another."),
+    _router("Chunk2DocTopkReducer", "ChunkToDocumentRouter", summary="Chunks to documents."),
+    _router("ChunkTopkReducer", summary="Best chunks over all shards."),
+    _router("DocTopkReducer", "ChunkSumRouter", summary="Best documents over all shards."),
+    _router("DocFillReducer", "DocFillRouter", "DocSumRouter", summary="Fills in documents."),
+    _router("ConcatEmbedRouter", summary="Embeddings side by side in one vector."),
+    _router("AvgEmbedRouter", summary="The mean of embeddings."),
+)
+
+BUILTIN = ENGINES + ROUTERS
