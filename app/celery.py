@@ -1,0 +1,146 @@
+"""The Celery app of a deployment: ``celery -A app worker -Q encode`` finds it here.
+
+FastAPI lives in ``app.api`` because Celery takes the first app it finds under ``app``. Settings
+and plan are read once and put on ``app.conf.gnes`` as plain data, where the workers read them.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from celery import Celery
+from kombu.entity import Exchange, Queue
+from kombu.serialization import register
+
+from app.settings import Settings, settings
+from compose.load import load_flow
+from compose.plan import Plan
+from compose.planning import plan_of
+from compose.wire import codec
+
+# By name, as strings: the front end never imports a worker's code.
+TASK_MODULES = (
+    "workers.bootstrap",
+    "workers.preprocess.tasks",
+    "workers.encode.tasks",
+    "workers.search.tasks",
+    "workers.reduce.tasks",
+    "workers.index.tasks",
+    "workers.build.tasks",
+)
+_REDIS_TIMEOUT_S = 10  # far above the 1 s that a worker's blocking pop waits on the server
+
+
+class GnesCelery(Celery):  # type: ignore[misc]  # celery carries no types
+    """A Celery app whose workers set themselves up by the queues they are given."""
+
+    @cached_property
+    def Worker(self) -> Any:  # noqa: N802  # Celery's own name of this hook
+        """The worker program: pool, prefetch and thread budget follow from the queues."""
+        return self.subclass_with_self("app.worker:RoleWorker")
+
+
+def create(config: Settings, plan: Plan) -> GnesCelery:
+    """Return the Celery app of the deployment that ``config`` and ``plan`` describe."""
+    register(codec.SERIALIZER, codec.dumps, codec.loads, codec.CONTENT_TYPE, "binary")
+    made = GnesCelery("gnes", include=list(TASK_MODULES))
+    made.conf.update(
+        broker_url=config.broker_url,
+        result_backend=config.result_backend,
+        gnes={"settings": _plain(config), "plan": plan.to_dict()},
+        **_QUERY_AND_BULK,
+        **_queues(plan, quorum=not _is_redis(config.broker_url)),
+        **_connections(config),
+    )
+    made.set_default()
+    return made
+
+
+def _plain(config: Settings) -> dict[str, Any]:
+    """Return what workers may know: everything but the keys of the HTTP API."""
+    return config.model_dump(mode="json", exclude={"api_key", "read_only_api_key"})
+
+
+# Late acknowledgement with a prefetch of one means that a busy worker reserves nothing: the next
+# message stays in the queue for whoever is free (CELERY.md 4.1).
+_QUERY_AND_BULK: dict[str, Any] = {
+    "worker_pool": "app.worker:ByRole",
+    "task_acks_late": True,
+    "worker_prefetch_multiplier": 1,
+    "task_ignore_result": True,
+    "task_store_errors_even_if_ignored": False,
+    "task_serializer": codec.SERIALIZER,
+    "result_serializer": codec.SERIALIZER,
+    "accept_content": [codec.SERIALIZER, "json"],  # json: Flower's and celery's remote control
+    "result_expires": 300,
+    "result_chord_expires": 3_600,
+    "result_extended": False,
+    "task_repr_maxlevels": 1,
+    "task_send_sent_event": False,
+    "worker_send_task_events": False,
+    "worker_hijack_root_logger": False,
+    "worker_proc_alive_timeout": 300,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_pool_limit": 4,
+    "task_publish_retry_policy": {
+        "max_retries": 2, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.3,
+    },
+}  # fmt: skip
+
+
+def _is_redis(url: str) -> bool:
+    return url.startswith(("redis", "rediss", "valkey"))
+
+
+def _queues(plan: Plan, *, quorum: bool) -> dict[str, Any]:
+    exchange = Exchange("gnes", type="direct")
+    arguments = {"x-queue-type": "quorum"} if quorum else None
+    names = plan.queues()
+    return {
+        "task_queues": [
+            Queue(name, exchange, routing_key=name, queue_arguments=arguments) for name in names
+        ],
+        # A typing error in -Q or in a route must fail at start, not fill a queue nobody reads.
+        "task_create_missing_queues": False,
+        "task_default_queue": names[0],
+        "task_default_exchange": "gnes",
+        "task_default_routing_key": names[0],
+        "task_default_queue_type": "quorum" if quorum else "classic",
+    }
+
+
+def _connections(config: Settings) -> dict[str, Any]:
+    timeouts = {
+        "socket_timeout": _REDIS_TIMEOUT_S,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    }
+    redis_transport = {
+        **timeouts,
+        "visibility_timeout": config.visibility_timeout_s,
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+        "queue_order_strategy": "priority",
+        "priority_steps": [0, 9],
+        "sep": ":",
+    }
+    is_redis = _is_redis(config.broker_url)
+    return {
+        "broker_transport_options": redis_transport if is_redis else {"confirm_publish": True},
+        "result_backend_transport_options": {
+            "retry_policy": {
+                "max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5,
+            },
+        },
+        "redis_socket_timeout": _REDIS_TIMEOUT_S,
+        "redis_socket_connect_timeout": 2,
+        "redis_socket_keepalive": True,
+        "redis_backend_health_check_interval": 10,
+    }  # fmt: skip
+
+
+app = create(settings(), plan_of(load_flow(settings().flow)))

@@ -1,0 +1,224 @@
+"""What the messages between the processes say, as frozen data.
+
+Every message is one dataclass of plain values and arrays. ``to_wire`` and ``from_wire`` are its
+only way in and out; a message of another version is refused by name instead of misread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compose.wire.codec import WireFormatError
+
+WIRE_VERSION: Final = 1
+
+Mode = Literal["vector", "text", "hybrid"]
+
+
+class Message:
+    """Base of all messages: a dataclass that travels as a map of its fields."""
+
+    __slots__ = ()
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the message as plain data and arrays."""
+        wire = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # every subclass is a dataclass
+        wire["v"] = WIRE_VERSION
+        return wire
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Self:
+        """Rebuild the message.
+
+        Raises:
+            WireFormatError: another version wrote it, or it is no such message.
+        """
+        data = dict(wire)
+        version = data.pop("v", None)
+        if version != WIRE_VERSION:
+            reason = f"{cls.__name__} has version {version!r}, this process reads {WIRE_VERSION}"
+            raise WireFormatError(reason)
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise WireFormatError(f"{cls.__name__}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class SearchParams(Message):
+    """What the queries of one batch share; only queries with equal parameters travel together."""
+
+    limit: int = 10
+    offset: int = 0
+    score_threshold: float | None = None
+    filter: Mapping[str, Any] | None = None
+    slack: int = 8  # further documents a shard sends, against those that reduce must drop
+    exact: bool = False
+    ef: int | None = None
+    group_size: int = 3
+    with_content: bool = True
+    with_vector: bool = False
+    highlight: bool = False
+    explain: bool = False
+    trace: bool = False
+    mode: Mode = "vector"
+
+
+@dataclass(frozen=True, slots=True)
+class QueryBatch(Message):
+    """Queries on their way from the API to the shards.
+
+    ``texts`` holds one text a query; ``preprocess`` adds ``chunk_texts`` with ``owners`` (the query
+    of each chunk) and ``weights``; ``encode`` replaces them by ``embeddings`` float32 (n, d).
+    """
+
+    batch_id: str
+    reply_to: str
+    collection: str
+    deadline: float  # epoch seconds
+    queries: int
+    params: Mapping[str, Any]  # SearchParams as wire data
+    targets: tuple[tuple[int, int], ...]  # (index of the flow, shard) asked
+    target: tuple[int, int] = (-1, -1)  # the one that this copy is for
+    absent: int = 0  # shards not asked because nobody serves them
+    min_seq: int = 0
+    generation: int = 0
+    stage: int = 0  # place in the plan's stages that handles it next
+    modality: str = "text"
+    texts: tuple[str, ...] = ()
+    chunk_texts: tuple[str, ...] = ()
+    owners: NDArray[np.int32] | None = None
+    weights: NDArray[np.float32] | None = None
+    embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    sent_at: float = 0.0  # epoch seconds at which the last stage handed it on
+    spans: tuple[tuple[str, float, float], ...] = ()  # (stage, seconds in queue, seconds of work)
+    failures: tuple[tuple[int, str], ...] = ()  # (query, why it alone cannot be answered)
+
+    def handed_on(self, name: str, started: float, /, **changes: Any) -> QueryBatch:
+        """Return the batch as the next stage shall see it, with the time stage ``name`` took."""
+        now = time.time()
+        span = (name, max(0.0, started - self.sent_at), now - started)
+        return replace(self, sent_at=now, spans=(*self.spans, span), **changes)
+
+    def is_late(self) -> bool:
+        """Tell whether nobody waits for the answer any more."""
+        return time.time() >= self.deadline
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPart(Message):
+    """One shard's answer to a batch: its best documents for each query, in columns."""
+
+    index: int
+    shard: int
+    error: str | None = None
+    counts: NDArray[np.int32] | None = None
+    doc_ids: tuple[str, ...] = ()
+    versions: NDArray[np.int64] | None = None
+    scores: NDArray[np.float32] | None = None
+    chunk_counts: NDArray[np.int32] | None = None
+    chunk_positions: NDArray[np.int32] | None = None
+    chunk_scores: NDArray[np.float32] | None = None
+    chunk_spans: NDArray[np.int32] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    queue_s: float = 0.0
+    work_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceOrder(Message):
+    """What ``reduce`` must know beside the parts; small, for it is copied into every header."""
+
+    batch_id: str
+    reply_to: str
+    collection: str
+    queries: int
+    params: Mapping[str, Any]
+    shards_asked: int
+    absent: int
+    deadline: float
+    sent_at: float
+    spans: tuple[tuple[str, float, float], ...] = ()
+    texts: tuple[str, ...] = ()
+    failures: tuple[tuple[int, str], ...] = ()
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Message):
+    """What an API process gets back for a batch: JSON hits a query, or why there are none."""
+
+    batch_id: str
+    hits: tuple[bytes, ...] = ()
+    short: tuple[int, ...] = ()  # queries that need a refill: rows were dropped, shards have more
+    failures: tuple[tuple[int, str], ...] = ()
+    shards_total: int = 0
+    shards_ok: int = 0
+    errors: tuple[str, ...] = ()
+    spans: tuple[tuple[str, float, float], ...] = ()
+    failed_stage: str | None = None
+    failure: str | None = None
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentItem(Message):
+    """One document on its way from the ledger to the log."""
+
+    doc_id: str
+    content_version: int
+    modality: str
+    content: Mapping[str, Any]
+    positions: NDArray[np.int32] | None = None
+    weights: NDArray[np.float32] | None = None
+    spans: NDArray[np.int32] | NDArray[np.float32] | None = None
+    chunk_texts: tuple[str, ...] = ()
+    embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    error: str | None = None
+
+    @classmethod
+    def with_vector(
+        cls,
+        doc_id: str,
+        content_version: int,
+        *,
+        modality: str,
+        content: Mapping[str, Any],
+        vector: NDArray[np.float32],
+    ) -> DocumentItem:
+        """Return a document that brings its own vector: one chunk, and nothing left to encode."""
+        text = content.get("text") or ""
+        return cls(
+            doc_id,
+            content_version,
+            modality,
+            content,
+            positions=np.zeros(1, np.int32),
+            weights=np.ones(1, np.float32),
+            spans=np.array([[0, len(text)]], np.int32),
+            chunk_texts=(text,),
+            embeddings={"": np.asarray(vector, np.float32).reshape(1, -1)},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentBatch(Message):
+    """Documents that travel together through the stages; a header of the window's chord."""
+
+    batch_id: str
+    collection: str
+    generation: int
+    group_id: str
+    group_index: int
+    stage: int
+    items: tuple[Mapping[str, Any], ...]  # DocumentItem as wire data
+
+    def documents(self) -> list[DocumentItem]:
+        """Return the items."""
+        return [DocumentItem.from_wire(item) for item in self.items]

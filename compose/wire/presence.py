@@ -1,0 +1,96 @@
+"""How workers announce themselves, and how the front end reads it.
+
+A worker writes one key that expires by itself; a set names the keys, so that reading is two round
+trips whatever the number of workers. Nothing here is durable: a wiped broker forgets it and the
+next heartbeat restores it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from compose.wire import codec, names
+from compose.wire.messages import Message
+
+MISSED_HEARTBEATS = 3  # a worker that missed as many is taken for dead
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement(Message):
+    """What a worker says of itself.
+
+    ``shards`` holds a mapping a shard served: index, shard, applied_seq, documents, chunks,
+    delta_rows, segments, generation, ready. ``seen_at`` is set by whoever reads it.
+    """
+
+    node: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    started_at: float
+    version: str
+    busy: bool = False
+    tasks_done: int = 0
+    fingerprint: str = ""
+    rss_bytes: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict)
+    shards: Sequence[Mapping[str, Any]] = ()
+
+
+def announce(redis: Any, announcement: Announcement, *, interval_s: float) -> None:
+    """Write the announcement; it expires when no further one follows."""
+    key = names.presence_key(announcement.node)
+    ttl_ms = int(interval_s * MISSED_HEARTBEATS * 1000)
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.set(key, codec.dumps(announcement.to_wire()), px=ttl_ms)
+        pipe.sadd(names.PRESENCE_NODES, announcement.node)
+        pipe.execute()
+
+
+def withdraw(redis: Any, node: str) -> None:
+    """Take the announcement back: a worker that ends says so."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.delete(names.presence_key(node))
+        pipe.srem(names.PRESENCE_NODES, node)
+        pipe.execute()
+
+
+async def read(redis: Any) -> list[Announcement]:
+    """Return the announcements of all workers alive, from an asyncio Redis client."""
+    nodes = sorted(node.decode() for node in await redis.smembers(names.PRESENCE_NODES))
+    if not nodes:
+        return []
+    values = await redis.mget([names.presence_key(node) for node in nodes])
+    gone = [node for node, value in zip(nodes, values, strict=True) if value is None]
+    if gone:
+        await redis.srem(names.PRESENCE_NODES, *gone)
+    return [Announcement.from_wire(codec.loads(value)) for value in values if value is not None]
+
+
+class Directory:
+    """The front end's view of who serves which queue; a snapshot, replaced by each reading."""
+
+    def __init__(self) -> None:
+        self.workers: list[Announcement] = []
+        self.read_at = 0.0
+
+    def update(self, workers: Sequence[Announcement]) -> None:
+        """Take the newest reading."""
+        self.workers = list(workers)
+        self.read_at = time.time()
+
+    def serving(self, queue: str) -> list[Announcement]:
+        """Return the live workers that consume ``queue``."""
+        return [worker for worker in self.workers if queue in worker.queues]
+
+    def ready_shards(self) -> set[tuple[int, int]]:
+        """Return (index, shard) of every shard that some worker has loaded."""
+        return {
+            (shard["index"], shard["shard"])
+            for worker in self.workers
+            for shard in worker.shards
+            if shard["ready"]
+        }

@@ -1,0 +1,104 @@
+"""What a worker process does besides its tasks: load, announce, tail, dispatch; and stop.
+
+Celery imports this module with the tasks. A worker consumes only after ``worker_init`` has
+returned, so what is loaded there is ready before the first message.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any, Protocol
+
+from celery import signals
+
+from compose.wire import names
+from workers.heartbeat import Heartbeat
+from workers.index.dispatcher import Dispatcher
+from workers.runtime import Runtime, runtime
+from workers.search.serving import Tailer, serving
+
+
+class _Service(Protocol):
+    """A thread that lives as long as the worker."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+logger = logging.getLogger(__name__)
+
+_services: list[_Service] = []
+
+
+@signals.worker_init.connect
+def load(sender: Any = None, **_: Any) -> None:
+    """Load what the process needs for its queues, before it takes work."""
+    if "prefork" in str(getattr(sender, "pool_cls", "")):
+        return  # its children load for themselves: a forked model or index would be unsafe
+    _load_or_exit()
+
+
+@signals.worker_process_init.connect
+def load_child(**_: Any) -> None:
+    """Load in a prefork child (and again, at no cost, in a solo worker)."""
+    _load_or_exit()
+
+
+def _load_or_exit() -> None:
+    state = runtime()
+    try:
+        state.load_components()
+        if state.shards_here():
+            serving()
+    except Exception as error:
+        logger.exception("the worker cannot start")
+        print(f"gnes: this worker cannot start: {error}", file=sys.stderr, flush=True)  # noqa: T201  # logging may not be set up yet
+        sys.exit(3)
+
+
+@signals.worker_ready.connect
+def start_services(sender: Any = None, **_: Any) -> None:
+    """Start the threads beside the tasks, and say what the worker serves."""
+    state = runtime()
+    node = getattr(sender, "hostname", None) or f"worker-{os.getpid()}"
+    heartbeat = Heartbeat(node, state, lambda: serving().describe() if state.shards_here() else ())
+    _services.append(heartbeat)
+    if state.shards_here():
+        _services.append(Tailer(serving(), state, heartbeat.tell))
+    if names.INDEX_QUEUE in state.queues:
+        _services.append(Dispatcher(state))
+    for service in _services:
+        service.start()
+    logger.info("serving %s", _what(state))
+
+
+@signals.worker_shutting_down.connect
+def stop_services(**_: Any) -> None:
+    """Stop the threads; the front end learns at once that this worker is gone."""
+    while _services:
+        _services.pop().stop()
+
+
+@signals.task_prerun.connect
+def note_start(**_: Any) -> None:
+    """Note that the process is busy."""
+    runtime().busy = True
+
+
+@signals.task_postrun.connect
+def note_end(**_: Any) -> None:
+    """Count the task."""
+    state = runtime()
+    state.busy = False
+    state.tasks_done += 1
+
+
+def _what(state: Runtime) -> str:
+    stages = [f"{stage.name} ({stage.kind})" for stage in state.stages_here()]
+    shards = [
+        f"shard {shard} of {state.plan.indexes[index].name}" for index, shard in state.shards_here()
+    ]
+    others = [queue for queue in state.queues if queue in ("index", "reduce", "build")]
+    return ", ".join(stages + shards + others)

@@ -1,0 +1,1 @@
+"""Segments, built beside what is served."""

@@ -1,0 +1,113 @@
+"""The encode stage: chunks in, embeddings out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from celery import shared_task
+from numpy.typing import NDArray
+
+from compose.plan import StagePlan
+from compose.wire import names
+from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch
+from workers.answering import as_query_stage
+from workers.component import Chunk, Encoder
+from workers.embedding_cache import remember
+from workers.handing_on import hand_on_documents, hand_on_query
+from workers.runtime import Runtime, runtime
+
+logger = logging.getLogger(__name__)
+
+Rows = NDArray[np.float32]
+
+
+@shared_task(name=names.ENCODE_QUERY)
+def encode_query(wire: Mapping[str, Any]) -> None:
+    """Embed a batch of queries and open the chord over the shards; idempotent."""
+    as_query_stage(wire, "encode", _encode_queries)
+
+
+@shared_task(name=names.ENCODE_DOCUMENTS)
+def encode_documents(wire: Mapping[str, Any]) -> None:
+    """Embed the documents of a batch and hand it on; idempotent."""
+    state = runtime()
+    batch = DocumentBatch.from_wire(wire)
+    stage = state.plan.stages[batch.stage]
+    items = _encode_items(state, stage, batch.documents())
+    last = batch.stage + 1 == len(state.plan.stages)
+    if last:
+        remember(state, items)
+    hand_on_documents(
+        state,
+        replace(batch, stage=batch.stage + 1, items=tuple(item.to_wire() for item in items)),
+    )
+
+
+def _encode_queries(batch: QueryBatch, started: float) -> None:
+    state = runtime()
+    stage = state.plan.stages[batch.stage]
+    encoder: Encoder = state.component(stage, batch.modality)
+    if batch.owners is None or batch.weights is None:
+        raise ValueError("a batch of queries reached encode without chunks")
+    chunks = _chunks(stage, batch.chunk_texts, batch.embeddings)
+    rows = np.asarray(encoder.encode(chunks))
+    embeddings = {**batch.embeddings, stage.vector: rows}
+    is_last = batch.stage + 1 == len(state.plan.stages)
+    hand_on_query(
+        state,
+        batch.handed_on(
+            "encode",
+            started,
+            stage=batch.stage + 1,
+            embeddings=embeddings,
+            chunk_texts=() if is_last else batch.chunk_texts,
+        ),
+    )
+
+
+def _chunks(stage: StagePlan, texts: Sequence[str], embeddings: Mapping[str, Rows]) -> list[Chunk]:
+    """Return what ``stage`` encodes: the chunks' texts, or the vectors an earlier stage made."""
+    if stage.reads is None:
+        return [Chunk(position, text=text) for position, text in enumerate(texts)]
+    return [Chunk(position, array=row) for position, row in enumerate(embeddings[stage.reads])]
+
+
+def _encode_items(
+    state: Runtime, stage: StagePlan, items: list[DocumentItem]
+) -> list[DocumentItem]:
+    """Return the items with their embeddings; a batch that fails is tried again one by one."""
+    todo = [item for item in items if item.error is None and stage.vector not in item.embeddings]
+    done: dict[str, DocumentItem] = {}
+    for modality in dict.fromkeys(item.modality for item in todo):
+        group = [item for item in todo if item.modality == modality]
+        try:
+            done.update(_encode_group(state, stage, group))
+        except Exception as error:
+            if len(group) == 1:
+                logger.exception("encode: document %s failed", group[0].doc_id)
+                done[group[0].doc_id] = replace(group[0], error=f"encode: {error}")
+            else:
+                logger.warning("encode: a batch of %d failed (%s): one by one", len(group), error)
+                for item in group:
+                    (done[item.doc_id],) = _encode_items(state, stage, [item])
+    return [done.get(item.doc_id, item) for item in items]
+
+
+def _encode_group(
+    state: Runtime, stage: StagePlan, group: Sequence[DocumentItem]
+) -> dict[str, DocumentItem]:
+    encoder: Encoder = state.component(stage, group[0].modality)
+    chunks = [
+        chunk for item in group for chunk in _chunks(stage, item.chunk_texts, item.embeddings)
+    ]
+    rows = np.asarray(encoder.encode(chunks))
+    ends = np.cumsum([0 if item.positions is None else len(item.positions) for item in group])
+    parts = np.split(rows, ends[:-1])
+    return {
+        item.doc_id: replace(item, embeddings={**item.embeddings, stage.vector: part})
+        for item, part in zip(group, parts, strict=True)
+    }

@@ -1,0 +1,60 @@
+"""What follows a stage: the next one, or, after the last, the chord over the shards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from celery import current_app
+
+from compose.wire import chords, names
+from compose.wire.chords import Call
+from compose.wire.messages import DocumentBatch, QueryBatch
+from compose.wire.scatter import scatter
+from workers.runtime import Runtime
+
+_QUERY_TASK = {"preprocess": names.PREPROCESS_QUERY, "encode": names.ENCODE_QUERY}
+_DOCUMENT_TASK = {"preprocess": names.PREPROCESS_DOCUMENTS, "encode": names.ENCODE_DOCUMENTS}
+
+
+def hand_on_query(state: Runtime, batch: QueryBatch) -> None:
+    """Send a batch of queries to the stage it wants next, or to the shards."""
+    if batch.stage < len(state.plan.stages):
+        stage = state.plan.stages[batch.stage]
+        call = Call(_QUERY_TASK[stage.kind], stage.queue, batch.to_wire())
+        chords.send(current_app, call, priority=state.priority(bulk=False))
+    else:
+        scatter(current_app, state.plan, batch, priority=state.priority(bulk=False))
+
+
+def hand_on_documents(state: Runtime, batch: DocumentBatch, **options: Any) -> None:
+    """Send a batch of documents to the stage it wants next; the last one is the chord's header."""
+    priority = state.priority(bulk=True)
+    batch = replace(batch, stage=_next_stage(state, batch))
+    if batch.stage < len(state.plan.stages):
+        stage = state.plan.stages[batch.stage]
+        call = Call(_DOCUMENT_TASK[stage.kind], stage.queue, batch.to_wire())
+        chords.send(current_app, call, priority=priority, **options)
+        return
+    call = Call(names.INDEX, names.INDEX_QUEUE, batch.to_wire())
+    finish = Call(names.FINISH, names.INDEX_QUEUE, batch.collection)
+    chords.join(
+        current_app, batch.group_id, batch.group_index, call, finish, priority=priority, **options
+    )
+
+
+def _next_stage(state: Runtime, batch: DocumentBatch) -> int:
+    """Return the first stage from ``batch.stage`` on that has work to do on some document.
+
+    Documents that brought their vector, were encoded before or have failed need no stage.
+    """
+    for stage in state.plan.stages[batch.stage :]:
+        done = "positions" if stage.kind == "preprocess" else stage.vector
+        for item in batch.items:
+            have = item["embeddings"] if stage.kind == "encode" else item
+            is_done = have.get(done) is not None or (
+                stage.kind == "preprocess" and item["embeddings"]
+            )
+            if item["error"] is None and not is_done:
+                return stage.index
+    return len(state.plan.stages)

@@ -1,0 +1,85 @@
+"""The heartbeat: a worker tells the front end that it lives, what it serves and how far it is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from compose.wire import presence
+from compose.wire.presence import Announcement
+from workers.runtime import VERSION, Runtime
+
+logger = logging.getLogger(__name__)
+
+_LEAST_GAP_S = 0.05  # news are announced at once, but no more often than this
+
+
+class Heartbeat(threading.Thread):
+    """Announces the worker at a steady pace, and at once when something changed."""
+
+    def __init__(
+        self, node: str, state: Runtime, shards: Callable[[], Sequence[Mapping[str, Any]]]
+    ) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._node = node
+        self._state = state
+        self._shards = shards
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End, and say that the worker is gone."""
+        self._stopping.set()
+        self._news.set()
+        try:
+            presence.withdraw(self._state.redis, self._node)
+        except (RedisError, OSError):
+            logger.info("heartbeat: the broker is gone; the announcement expires by itself")
+
+    def tell(self) -> None:
+        """Announce at once: something changed."""
+        self._news.set()
+
+    def run(self) -> None:
+        """Announce until stopped."""
+        interval = float(self._state.settings["presence_interval_s"])
+        while not self._stopping.is_set():
+            try:
+                presence.announce(self._state.redis, self._announcement(), interval_s=interval)
+            except (RedisError, OSError) as error:
+                logger.debug("heartbeat: %s", error)
+            except Exception:
+                logger.exception("heartbeat: trying again")
+            self._news.wait(interval)
+            self._news.clear()
+            self._stopping.wait(_LEAST_GAP_S)
+
+    def _announcement(self) -> Announcement:
+        state = self._state
+        return Announcement(
+            node=self._node,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            queues=state.queues,
+            started_at=state.started_at,
+            version=VERSION,
+            tasks_done=state.tasks_done,
+            busy=state.busy,
+            fingerprint=state.plan.fingerprint,
+            rss_bytes=_rss_bytes(),
+            shards=tuple(self._shards()),
+        )
+
+
+def _rss_bytes() -> int:
+    """Return the peak memory of this process in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,60 @@
+"""The index stage: encoded documents in, rows of the log out; and the end of a window."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from celery import shared_task
+
+from compose.wire import codec, names
+from compose.wire.messages import DocumentBatch, DocumentItem
+from indexstore.errors import IndexStoreError
+from indexstore.model import EncodedDocument
+from workers.embedding_cache import table_of
+from workers.index.announcing import announce_closed_jobs
+from workers.runtime import runtime
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name=names.INDEX)
+def index(wire: Mapping[str, Any]) -> dict[str, Any]:
+    """Append a batch to the log, each document only where it is still the newest; idempotent.
+
+    Never raises: as a header task it would break its chord. What it could not write stays queued
+    in the ledger and is sent again when its lease ends.
+    """
+    state = runtime()
+    try:
+        batch = DocumentBatch.from_wire(wire)
+        encoded = [_encoded(item, keep_texts=state.keeps_texts) for item in batch.documents()]
+        done = state.log.append(batch.collection, encoded, generation=batch.generation)
+    except (IndexStoreError, codec.WireFormatError) as error:
+        logger.exception("index: a batch could not be written; the ledger will send it again")
+        return {"error": str(error)}
+    state.announce_log()
+    return {"indexed": done.indexed, "superseded": done.superseded, "failed": done.failed}
+
+
+@shared_task(name=names.FINISH)
+def finish(parts: Sequence[Mapping[str, Any]], collection: str) -> None:
+    """Close the jobs that the ledger finds done, tell who waits, and ask for the next window."""
+    state = runtime()
+    lost = [part["error"] for part in parts if "error" in part]
+    if lost:
+        logger.warning("finish: %d batches of %s failed: %s", len(lost), collection, lost[0])
+    announce_closed_jobs(state)
+    state.redis.rpush(names.poke_key(collection), b"")
+
+
+def _encoded(item: DocumentItem, *, keep_texts: bool) -> EncodedDocument:
+    table = table_of(item)
+    error = item.error
+    if table is None and error is None:
+        error = "index: the flow made no chunk of this document"
+    if table is not None and not keep_texts:
+        table = replace(table, texts=None)
+    return EncodedDocument(item.doc_id, item.content_version, table, error)

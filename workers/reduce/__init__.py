@@ -1,0 +1,1 @@
+"""From the parts of the shards to the answer."""

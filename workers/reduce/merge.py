@@ -1,0 +1,107 @@
+"""From the parts of the shards to one ranking a query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from compose.wire.messages import ShardPart
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One document that a shard found for one query, with its place in the shard's columns."""
+
+    score: float
+    doc_id: str
+    version: int
+    part: ShardPart
+    row: int  # row among the part's documents
+
+    @property
+    def order(self) -> tuple[float, str]:
+        """Return the sort key: score descending, then id ascending."""
+        return (-self.score, self.doc_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkColumns:
+    """Where the chunks of each document of a part begin and end."""
+
+    starts: Sequence[int]
+
+    @classmethod
+    def of(cls, part: ShardPart) -> ChunkColumns:
+        """Return the places of the chunks of ``part``."""
+        counts = np.zeros(0, np.int32) if part.chunk_counts is None else part.chunk_counts
+        return cls([0, *np.cumsum(counts).tolist()])
+
+    def range_of(self, row: int) -> range:
+        """Return the rows of the chunks of document ``row``."""
+        return range(self.starts[row], self.starts[row + 1])
+
+
+def rank(parts: Sequence[ShardPart], queries: int) -> list[list[Candidate]]:
+    """Return each query's candidates of all shards of one index, best first, ids once each.
+
+    A document found twice (two replicas' shards during a change of their number) keeps its newest
+    version.
+    """
+    found: list[list[Candidate]] = [[] for _ in range(queries)]
+    for part in parts:
+        for query, candidate in _candidates(part):
+            found[query].append(candidate)
+    return [_unique(candidates) for candidates in found]
+
+
+def _candidates(part: ShardPart) -> Iterator[tuple[int, Candidate]]:
+    if part.counts is None or part.scores is None or part.versions is None:
+        return
+    scores, versions = part.scores.tolist(), part.versions.tolist()
+    row = 0
+    for query, count in enumerate(part.counts.tolist()):
+        for _ in range(count):
+            yield query, Candidate(scores[row], part.doc_ids[row], versions[row], part, row)
+            row += 1
+
+
+def _unique(candidates: list[Candidate]) -> list[Candidate]:
+    newest: dict[str, Candidate] = {}
+    for candidate in candidates:
+        other = newest.get(candidate.doc_id)
+        if other is None or other.version < candidate.version:
+            newest[candidate.doc_id] = candidate
+    return sorted(newest.values(), key=lambda candidate: candidate.order)
+
+
+def fuse(
+    rankings: Sequence[Sequence[Candidate]], weights: Sequence[float], *, rank_constant: int = 60
+) -> list[Candidate]:
+    """Fuse rankings of one query by reciprocal rank: score(d) = sum of w / (constant + rank).
+
+    Source: Cormack, Clarke, Buettcher, "Reciprocal rank fusion" (SIGIR 2009).
+    """
+    scores: dict[str, float] = {}
+    best: dict[str, Candidate] = {}
+    for ranking, weight in zip(rankings, weights, strict=True):
+        for place, candidate in enumerate(ranking, start=1):
+            scores[candidate.doc_id] = scores.get(candidate.doc_id, 0.0) + weight / (
+                rank_constant + place
+            )
+            best.setdefault(candidate.doc_id, candidate)
+    fused = [
+        Candidate(scores[doc_id], doc_id, found.version, found.part, found.row)
+        for doc_id, found in best.items()
+    ]
+    return sorted(fused, key=lambda candidate: candidate.order)
+
+
+def by_index(parts: Sequence[ShardPart]) -> Mapping[int, list[ShardPart]]:
+    """Return the parts that hold hits, by the index of the flow that they come from."""
+    groups: dict[int, list[ShardPart]] = {}
+    for part in parts:
+        if part.error is None:
+            groups.setdefault(part.index, []).append(part)
+    return groups

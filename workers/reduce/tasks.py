@@ -1,0 +1,100 @@
+"""The reduce stage: the chord's callback merges the parts of the shards into the answer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from celery import shared_task
+
+from compose.wire import names
+from compose.wire.messages import ReduceOrder, Reply, SearchParams, ShardPart
+from workers.answering import answer_failure, reply
+from workers.reduce.answer import Answerer
+from workers.reduce.merge import Candidate, by_index, fuse, rank
+from workers.reduce.stored import LiveDocuments
+from workers.runtime import runtime
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name=names.REDUCE)
+def reduce(parts: Sequence[Mapping[str, Any]], wire: Mapping[str, Any]) -> None:
+    """Merge the shards' parts, drop what is not alive, answer the API; idempotent."""
+    started = time.time()
+    try:
+        order = ReduceOrder.from_wire(wire)
+        if started < order.deadline:
+            reply(order.reply_to, _reduce(parts, order, started))
+    except Exception as error:
+        logger.exception("reduce: a batch of queries failed")
+        answer_failure(wire, "reduce", error)
+
+
+def _reduce(wires: Sequence[Mapping[str, Any]], order: ReduceOrder, started: float) -> Reply:
+    parts = [ShardPart.from_wire(wire) for wire in wires]
+    params = SearchParams.from_wire(order.params)
+    rankings = _rankings(parts, order.queries)
+    live = _live_documents(order.collection).get(
+        candidate.doc_id for ranking in rankings for candidate in ranking
+    )
+    answerer = Answerer(params, live)
+    hits: list[bytes] = []
+    short: list[int] = []
+    for query, ranking in enumerate(rankings):
+        text = order.texts[query] if query < len(order.texts) else ""
+        rows, dropped = answerer.hits(ranking, text)
+        hits.append(rows)
+        if dropped > params.slack and _has_more(parts, query, params):
+            short.append(query)
+    errors = [f"shard {part.shard}: {part.error}" for part in parts if part.error is not None]
+    return Reply(
+        batch_id=order.batch_id,
+        hits=tuple(hits),
+        short=tuple(short),
+        failures=order.failures,
+        shards_total=order.shards_asked + order.absent,
+        shards_ok=len(parts) - len(errors),
+        errors=tuple(errors),
+        spans=(*order.spans, *_spans(parts, order, started)),
+    )
+
+
+def _rankings(parts: Sequence[ShardPart], queries: int) -> list[list[Candidate]]:
+    groups = [rank(group, queries) for group in by_index(parts).values()]
+    if not groups:
+        return [[] for _ in range(queries)]
+    if len(groups) == 1:
+        return groups[0]
+    return [
+        fuse([group[query] for group in groups], [1.0] * len(groups)) for query in range(queries)
+    ]
+
+
+def _has_more(parts: Sequence[ShardPart], query: int, params: SearchParams) -> bool:
+    """Tell whether some shard may hold hits beyond those that it sent."""
+    asked = params.offset + params.limit + params.slack
+    return any(part.counts is not None and int(part.counts[query]) >= asked for part in parts)
+
+
+def _spans(
+    parts: Sequence[ShardPart], order: ReduceOrder, started: float
+) -> list[tuple[str, float, float]]:
+    """Return where the time went since the fan-out: the slowest shard, then reduce itself."""
+    answered = [part for part in parts if part.error is None]
+    if not answered:
+        return []
+    slowest = max(answered, key=lambda part: part.queue_s + part.work_s)
+    searched = order.sent_at + slowest.queue_s + slowest.work_s
+    return [
+        ("search", slowest.queue_s, slowest.work_s),
+        ("reduce", max(0.0, started - searched), time.time() - started),
+    ]
+
+
+@cache
+def _live_documents(collection: str) -> LiveDocuments:
+    return LiveDocuments(runtime().ledger, collection)

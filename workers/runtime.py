@@ -1,0 +1,185 @@
+"""What one worker process holds: its plan, its components, its stores; loaded once, then read.
+
+The only module-level state of the workers is this per-process runtime. Which parts are loaded
+follows from the queues the process consumes, so an encode worker opens no index and a search
+worker loads no model.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import redis as redis_client
+from celery import current_app
+from indexstore.ledger import Ledger
+from indexstore.log import Log
+from indexstore.manifest import Manifest
+
+from compose.plan import ComponentSpec, IndexPlan, Plan, StagePlan
+from compose.wire import names
+from indexstore.cache import EmbeddingCache
+from indexstore.model import IndexConfig
+from workers.component import Component, Encoder, Preprocessor
+from workers.errors import ContentError
+from workers.registry import build
+
+VERSION = "0.1.0"
+_KINDS: dict[str, type[Component]] = {"preprocess": Preprocessor, "encode": Encoder}
+
+
+class Runtime:
+    """The state of one worker process.
+
+    Args:
+        config: ``app.conf.gnes``: the settings and the plan as plain data.
+        queues: the queues this process consumes.
+    """
+
+    def __init__(self, config: dict[str, Any], queues: tuple[str, ...]) -> None:
+        self.settings: dict[str, Any] = config["settings"]
+        self.plan = Plan.from_dict(config["plan"])
+        self.queues = queues
+        self.started_at = time.time()
+        self.tasks_done = 0
+        self.busy = False
+        self._components: dict[tuple[int, str], Component] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def collection(self) -> str:
+        """Name of the collection that this deployment serves."""
+        return self.plan.collection
+
+    @cached_property
+    def redis(self) -> Any:
+        """A client of the store that holds replies, chords and announcements."""
+        return redis_client.Redis.from_url(
+            current_app.conf.result_backend,
+            socket_timeout=10,
+            socket_connect_timeout=2,
+            health_check_interval=10,
+        )
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger of documents and jobs."""
+        return Ledger.open(self.settings["database_url"])
+
+    @cached_property
+    def log(self) -> Log:
+        """The log of chunks and embeddings."""
+        return Log.open(self.settings["database_url"])
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest of published segments."""
+        return Manifest.open(self.settings["database_url"])
+
+    @cached_property
+    def cache(self) -> EmbeddingCache:
+        """The embedding cache of this machine."""
+        path = Path(self.settings["data_dir"]) / "cache.db"
+        return EmbeddingCache.open(path, max_bytes=self.settings["cache_bytes"])
+
+    @property
+    def keeps_texts(self) -> bool:
+        """Whether the log must hold the chunks' texts: only a full-text index reads them."""
+        return any(index.kind == "text" for index in self.plan.indexes)
+
+    def stages_here(self) -> list[StagePlan]:
+        """Return the stages of the plan whose queue this process consumes."""
+        return [stage for stage in self.plan.stages if stage.queue in self.queues]
+
+    def shards_here(self) -> list[tuple[int, int]]:
+        """Return (index, shard) of every shard whose queue this process consumes."""
+        return [
+            (position, shard)
+            for position, index in enumerate(self.plan.indexes)
+            for shard in range(index.shards)
+            if index.queue(shard) in self.queues
+        ]
+
+    def load_components(self) -> None:
+        """Create and set up every component this process hosts.
+
+        Raises:
+            ComponentError: one cannot be made; its text says which and why.
+        """
+        for stage in self.stages_here():
+            for modality in stage.branches:
+                self.component(stage, modality)
+
+    def component(self, stage: StagePlan, modality: str) -> Any:
+        """Return the component of ``stage`` for ``modality``, set up on first use.
+
+        Raises:
+            ContentError: the flow has none for this modality; the document fails alone.
+        """
+        branch = modality if modality in stage.branches else "*"
+        key = (stage.index, branch)
+        made = self._components.get(key)
+        if made is None:
+            spec = stage.component(modality)
+            if spec is None:
+                taken = ", ".join(sorted(stage.branches))
+                raise ContentError(
+                    f"step {stage.name!r} of this flow takes {taken}, not {modality}",
+                    f"add a branch for {modality} to the flow, or send {taken}",
+                )
+            made = self._make(key, spec, _KINDS[stage.kind])
+        return made
+
+    def _make(self, key: tuple[int, str], spec: ComponentSpec, kind: type[Component]) -> Component:
+        with self._lock:
+            if key not in self._components:
+                made = build(spec, kind=kind)
+                made.setup()
+                self._components[key] = made
+            return self._components[key]
+
+    def priority(self, *, bulk: bool) -> int:
+        """Return the broker's priority of a query or of bulk work.
+
+        Redis runs 0 first, AMQP 9.
+        """
+        is_redis = str(self.settings["broker_url"]).startswith(("redis", "valkey"))
+        return (9 if bulk else 0) if is_redis else (0 if bulk else 9)
+
+    def announce_log(self) -> None:
+        """Wake whoever tails the log; they poll as well, so a lost wake-up costs milliseconds."""
+        self.redis.publish(names.log_channel(self.collection), b"")
+
+
+def index_config(plan: IndexPlan) -> IndexConfig:
+    """Return the index store's view of one Indexer of the flow."""
+    return IndexConfig(
+        name=plan.name,
+        kind=plan.kind,
+        engine=plan.engine,
+        options=plan.options,
+        metric=plan.metric,
+        vector=plan.vector,
+        dim=plan.dim,
+        shards=plan.shards,
+    )
+
+
+_current: Runtime | None = None
+_current_pid = 0
+_making = threading.Lock()
+
+
+def runtime() -> Runtime:
+    """Return this process's runtime, made on first use (again after a fork)."""
+    global _current, _current_pid  # noqa: PLW0603  # the per-process cache, the one state we keep
+    with _making:
+        if _current is None or _current_pid != os.getpid():
+            queues = tuple(current_app.amqp.queues.consume_from)
+            _current = Runtime(current_app.conf.gnes, queues)
+            _current_pid = os.getpid()
+        return _current

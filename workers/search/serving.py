@@ -1,0 +1,161 @@
+"""The shards that this process serves, and the thread that keeps them up to date."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from celery import current_app
+from indexstore.blobs import BlobStore
+from indexstore.shard import Shard
+from redis.exceptions import RedisError
+
+from compose.wire import chords, names
+from compose.wire.chords import Call
+from indexstore.errors import CollectionNotFoundError, IndexStoreError
+from workers.runtime import Runtime, index_config, runtime
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.05  # a lost wake-up delays a fresh document by as much
+_BUILD_EVERY_S = 5.0  # a shard that outgrew its delta asks for a segment no more often
+
+
+class Serving:
+    """The shards of one worker process, by (index of the flow, shard)."""
+
+    def __init__(self, state: Runtime) -> None:
+        self._state = state
+        self.shards: dict[tuple[int, int], Shard] = {}
+        self._asked_at: dict[tuple[int, int], float] = {}
+
+    def load(self) -> None:
+        """Open every shard whose queue this process consumes.
+
+        Raises:
+            IndexStoreError: a shard cannot be opened.
+        """
+        state = self._state
+        for index, shard in state.shards_here():
+            self.shards[index, shard] = Shard.open(
+                log=state.log,
+                manifest=state.manifest,
+                blobs=BlobStore(state.settings["blob_url"]),
+                config=index_config(state.plan.indexes[index]),
+                collection=state.collection,
+                shard=shard,
+            )
+
+    def describe(self) -> list[Mapping[str, Any]]:
+        """Return what to announce of each shard."""
+        rows: list[Mapping[str, Any]] = []
+        for (index, number), shard in self.shards.items():
+            stats = shard.stats()
+            rows.append(
+                {
+                    "index": index,
+                    "name": self._state.plan.indexes[index].name,
+                    "shard": number,
+                    "ready": True,
+                    "applied_seq": stats.applied_seq,
+                    "documents": stats.documents,
+                    "chunks": stats.chunks,
+                    "delta_rows": stats.delta_rows,
+                    "segments": stats.segments,
+                    "deleted_ratio": stats.deleted_ratio,
+                    "generation": stats.generation,
+                    "epoch": stats.epoch,
+                }
+            )
+        return rows
+
+    def catch_up(self) -> bool:
+        """Apply what is new in the log to every shard; tell whether anything was."""
+        changed = False
+        for key, shard in self.shards.items():
+            before = shard.stats().applied_seq
+            shard.catch_up()
+            stats = shard.stats()
+            changed |= stats.applied_seq != before
+            if stats.wants_build(int(self._state.settings["build_rows"])):
+                self._ask_for_build(key)
+        return changed
+
+    def _ask_for_build(self, key: tuple[int, int]) -> None:
+        now = time.monotonic()
+        if now - self._asked_at.get(key, -_BUILD_EVERY_S) < _BUILD_EVERY_S:
+            return
+        self._asked_at[key] = now
+        payload = {"collection": self._state.collection, "index": key[0], "shard": key[1]}
+        call = Call(names.BUILD, names.BUILD_QUEUE, payload)
+        chords.send(current_app, call, priority=self._state.priority(bulk=True))
+
+
+class Tailer(threading.Thread):
+    """Keeps the shards of a process at the end of the log; woken by writers, polling besides."""
+
+    def __init__(self, serving: Serving, state: Runtime, on_change: Any) -> None:
+        super().__init__(name="tailer", daemon=True)
+        self._serving = serving
+        self._state = state
+        self._on_change = on_change
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End after the current step."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Tail until stopped; what fails is logged and tried again."""
+        wake = self._subscribe()
+        while not self._stopping.is_set():
+            try:
+                if self._serving.catch_up():
+                    self._on_change()
+            except CollectionNotFoundError:
+                pass  # nothing was ever written; the next look may find it
+            except IndexStoreError as error:
+                logger.warning("tailer: %s; trying again", error)
+                self._stopping.wait(1.0)
+            except Exception:
+                logger.exception("tailer: trying again")
+                self._stopping.wait(1.0)
+            wake = self._wait(wake)
+
+    def _subscribe(self) -> Any:
+        try:
+            pubsub = self._state.redis.pubsub(ignore_subscribe_messages=True)
+            pubsub.subscribe(names.log_channel(self._state.collection))
+        except (RedisError, OSError):
+            return None
+        return pubsub
+
+    def _wait(self, wake: Any) -> Any:
+        """Sleep until a writer wakes us or the poll is due; return the subscription to use next."""
+        if wake is None:
+            self._stopping.wait(_POLL_S)
+            return self._subscribe()
+        try:
+            wake.get_message(timeout=_POLL_S)
+        except (RedisError, OSError):
+            self._stopping.wait(_POLL_S)
+            return None
+        return wake
+
+
+_serving: Serving | None = None
+_opening = threading.Lock()
+
+
+def serving() -> Serving:
+    """Return the shards of this process, opened on first use."""
+    global _serving  # noqa: PLW0603  # the per-process cache of opened shards
+    with _opening:
+        if _serving is None:
+            made = Serving(runtime())
+            made.load()
+            _serving = made
+        return _serving

@@ -1,0 +1,76 @@
+"""The search stage: encoded queries in, one shard's best documents out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from celery import shared_task
+from indexstore.shard import ShardHits, ShardQuery
+
+from compose.wire import names
+from compose.wire.messages import QueryBatch, SearchParams, ShardPart
+from indexstore.model import IndexConfig
+from workers.runtime import index_config, runtime
+from workers.search.serving import serving
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name=names.SEARCH)
+def search(wire: Mapping[str, Any]) -> dict[str, Any]:
+    """Search one shard for a batch of queries; never raises, for its chord needs every part."""
+    started = time.time()
+    target = (-1, -1)
+    try:
+        batch = QueryBatch.from_wire(wire)
+        target = (int(batch.target[0]), int(batch.target[1]))
+        if batch.is_late():
+            return ShardPart(*target, error="the deadline had passed").to_wire()
+        state = runtime()
+        shard = serving().shards[target]
+        hits = shard.search(shard_query(batch, index_config(state.plan.indexes[target[0]])))
+        return _part(target, hits, batch, started).to_wire()
+    except Exception as error:
+        logger.exception("search: shard %s could not answer", target)
+        return ShardPart(*target, error=f"{type(error).__name__}: {error}").to_wire()
+
+
+def shard_query(batch: QueryBatch, config: IndexConfig) -> ShardQuery:
+    """Return what the shard needs of a batch."""
+    params = SearchParams.from_wire(batch.params)
+    none = np.zeros(0, np.int32)
+    return ShardQuery(
+        embeddings=batch.embeddings.get(config.vector, np.zeros((0, config.dim or 1), np.float32)),
+        owners=none if batch.owners is None else batch.owners,
+        weights=np.ones(0, np.float32) if batch.weights is None else batch.weights,
+        texts=batch.texts if config.kind == "text" else (),
+        queries=batch.queries,
+        limit=params.offset + params.limit + params.slack,
+        min_seq=batch.min_seq,
+        deadline=batch.deadline,
+        filter=params.filter,
+        score_threshold=params.score_threshold,
+        exact=params.exact,
+        ef=params.ef,
+        group_size=params.group_size,
+    )
+
+
+def _part(target: tuple[int, int], hits: ShardHits, batch: QueryBatch, started: float) -> ShardPart:
+    return ShardPart(
+        *target,
+        counts=hits.counts,
+        doc_ids=tuple(hits.doc_ids),
+        versions=hits.versions,
+        scores=hits.scores,
+        chunk_counts=hits.chunk_counts,
+        chunk_positions=hits.chunk_positions,
+        chunk_scores=hits.chunk_scores,
+        chunk_spans=hits.chunk_spans,
+        queue_s=max(0.0, started - batch.sent_at),
+        work_s=time.time() - started,
+    )
