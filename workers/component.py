@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from workers.errors import NotTrainedError
 
 Modality = Literal["text", "image", "video", "audio"]
-Input = Literal["text", "image", "video", "audio", "vector"]
+Input = Literal["text", "image", "video", "audio", "embedding"]
 
 Rows = NDArray[Any]
 """One row a chunk; float32 (n, dim) unless the encoder's ``dtype`` says otherwise."""
@@ -102,6 +102,11 @@ class Component(ABC):
     name: ClassVar[str] = ""
     aliases: ClassVar[tuple[str, ...]] = ()
     inputs: ClassVar[tuple[Input, ...]] = ()
+    """What it reads; "embedding" for what works on another encoder's vectors."""
+    outputs: ClassVar[tuple[Input, ...]] = ()
+    """What a preprocessor's chunks hold, when that is not what it reads (frames of a film)."""
+    speed_options: ClassVar[tuple[str, ...]] = ()
+    """Options that change speed or place but never a result; not part of the fingerprint."""
     former_options: ClassVar[Mapping[str, str | None]] = {}
     """GNES's names of options: what they are called here, or None for those without a use now."""
     version: ClassVar[int] = 1
@@ -134,7 +139,11 @@ class Component(ABC):
 
         A component with weights overrides this to mix them in.
         """
-        return digest(type(self).names()[0], self.version, self.options)
+        return digest(type(self).names()[0], self.version, self.shaping_options())
+
+    def shaping_options(self) -> dict[str, Any]:
+        """Return the options that shape results."""
+        return {k: v for k, v in self.options.items() if k not in self.speed_options}
 
 
 class Preprocessor(Component):
@@ -258,7 +267,7 @@ class Explanation:
 class ScoreFunction(Component):
     """Turns the scores of chunk hits into better ones, all hits at once."""
 
-    kind = "score function"
+    kind = "score"
 
     @abstractmethod
     def score(self, hits: ChunkHits) -> NDArray[np.float64]:

@@ -56,6 +56,13 @@ def option_docs(cls: type[Component]) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in entries}
 
 
+def with_present_names(cls: type[Component], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options under their present names; what GNES knew and nobody needs is left out."""
+    former = cls.former_options
+    present = {former.get(name, name): value for name, value in given.items()}
+    return {name: value for name, value in present.items() if name is not None}
+
+
 def check_options(cls: type[Component], given: Mapping[str, Any]) -> None:
     """Refuse options that ``cls`` does not take; all faults in one error.
 

@@ -30,7 +30,7 @@ from workers.errors import (
     UnknownComponentError,
     WrongKindError,
 )
-from workers.options import check_options
+from workers.options import check_options, with_present_names
 
 T = TypeVar("T", bound=Component)
 
@@ -62,7 +62,7 @@ def create(
         PluginError: a ``py_path`` file cannot be loaded.
     """
     cls = find(uses, kind=kind, py_path=py_path)
-    given = dict(options or {})
+    given = with_present_names(cls, options or {})
     check_options(cls, given)
     try:
         return cls(**given)

@@ -46,6 +46,8 @@ class TransformerEncoder(Encoder):
         "SentenceTransformer",
     )
 
+    speed_options = ("batch_tokens", "engine")
+
     def __init__(
         self,
         *,
@@ -93,7 +95,7 @@ class TransformerEncoder(Encoder):
         """Return the hash of the weights and of the options that shape vectors."""
         if not self._weights_digest:
             self._weights_digest = weights_digest(self.folder())
-        shaping = (self.pooling, self.normalize, self.max_tokens)
+        shaping = {k: v for k, v in self.shaping_options().items() if k != "model_dir"}
         return digest(type(self).names()[0], self.version, self._weights_digest, shaping)
 
 
@@ -108,7 +110,7 @@ class MiniLM(TransformerEncoder):
         batch_tokens: padded tokens a batch; bounds memory and the time others wait.
     """
 
-    aliases = ("MiniLMEncoder",)
+    aliases = ("minilm",)
     dim = 384
 
     def __init__(self, *, max_tokens: int | None = None, batch_tokens: int = BATCH_TOKENS) -> None:

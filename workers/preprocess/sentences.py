@@ -53,7 +53,7 @@ class SentenceSplitter(Preprocessor):
         max_chunks: texts that make more chunks are refused.
     """
 
-    aliases = ("SentSplitPreprocessor", "TextPreprocessor", "SentSplit")
+    aliases = ("sentences", "SentSplitPreprocessor", "TextPreprocessor")
     inputs = ("text",)
     former_options = {  # noqa: RUF012  (declared ClassVar in the base)
         "min_sent_len": "min_length",
