@@ -47,6 +47,9 @@ documents = Table(
     Column("modality", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("content_version", BigInteger, nullable=False),
+    # The oldest accepted content that is not searchable yet: who holds its token waits for it,
+    # also when somebody has written a newer one since.
+    Column("pending_since", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("job_id", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
@@ -68,7 +71,15 @@ documents = Table(
     Index(
         "documents_queued",
         "collection",
-        "version",
+        "pending_since",
+        sqlite_where=text("state = 'queued'"),
+        postgresql_where=text("state = 'queued'"),
+    ),
+    Index(
+        "documents_leased",
+        "collection",
+        "lease_until",
+        "pending_since",
         sqlite_where=text("state = 'queued'"),
         postgresql_where=text("state = 'queued'"),
     ),
@@ -76,7 +87,7 @@ documents = Table(
     Index(
         "documents_failed",
         "collection",
-        "version",
+        "doc_id",
         sqlite_where=text("state IN ('failed', 'dead')"),
         postgresql_where=text("state IN ('failed', 'dead')"),
     ),

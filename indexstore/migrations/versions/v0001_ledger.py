@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("modality", sa.Text(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("content_version", sa.BigInteger(), nullable=False),
+        sa.Column("pending_since", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("job_id", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -54,18 +55,24 @@ def upgrade() -> None:
     op.create_index(
         "documents_failed",
         "documents",
-        ["collection", "version"],
+        ["collection", "doc_id"],
         sqlite_where=sa.text("state IN ('failed', 'dead')"),
         postgresql_where=sa.text("state IN ('failed', 'dead')"),
     )
     op.create_index(
         "documents_queued",
         "documents",
-        ["collection", "version"],
+        ["collection", "pending_since"],
         sqlite_where=sa.text("state = 'queued'"),
         postgresql_where=sa.text("state = 'queued'"),
     )
-
+    op.create_index(
+        "documents_leased",
+        "documents",
+        ["collection", "lease_until", "pending_since"],
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
+    )
     op.create_table(
         "jobs",
         sa.Column("id", sa.Text(), nullable=False),

@@ -1,0 +1,165 @@
+"""Jobs: batches of accepted documents, closed by the ledger's counts and by nothing else."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, exists, func, select, update
+
+from indexstore.errors import JobNotFoundError
+from indexstore.model import Job, JobState, Page, new_id
+from indexstore.reads import decode_cursor, encode_cursor
+from indexstore.schema import documents, jobs
+from indexstore.store import QUEUED, Store, read_collection
+
+_COUNTS = (
+    select(documents.c.state, func.count().label("documents"))
+    .where(documents.c.job_id == bindparam("job_id"))
+    .group_by(documents.c.state)
+)
+
+_IS_WAITING = exists().where(documents.c.job_id == jobs.c.id, documents.c.state == QUEUED)
+
+#: Only jobs over documents are closed by counting them; others are finished by who does them.
+_DONE = select(jobs.c.id).where(jobs.c.finished_at.is_(None), jobs.c.kind == "index", ~_IS_WAITING)
+
+
+class Jobs(Store):
+    """Open, watch and close jobs."""
+
+    def job(self, job_id: str) -> Job:
+        """Return a job with its counts as they are now; those of an ended job stay as they were.
+
+        Raises:   JobNotFoundError: there is none of that id.
+        """
+        with self.database.reading() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+            if row is None:
+                raise JobNotFoundError(job_id)
+            return _job_of(row, _counts(connection, row))
+
+    def jobs(
+        self,
+        collection: str | None = None,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        states: Sequence[JobState] = (),
+    ) -> Page[Job]:
+        """Return jobs, the newest first (ids sort by time), a page at a time.
+
+        Raises:   InvalidCursorError: the cursor is not one of ours.
+        """
+        query = select(jobs).order_by(jobs.c.id.desc()).limit(limit + 1)
+        if collection is not None:
+            query = query.where(jobs.c.collection == collection)
+        if states:
+            query = query.where(jobs.c.state.in_(states))
+        if cursor is not None:
+            query = query.where(jobs.c.id < decode_cursor(cursor))
+        with self.database.reading() as connection:
+            rows = connection.execute(query).fetchall()
+            items = tuple(_job_of(row, _counts(connection, row)) for row in rows[:limit])
+        return Page(items, encode_cursor(items[-1].id) if len(rows) > limit else None)
+
+    def open_job(
+        self, collection: str, *, kind: str, total: int = 0, reply_to: str | None = None
+    ) -> Job:
+        """Open a job that its doer finishes (a reindexing, a training), not the counts."""
+        with self.database.writing() as connection:
+            info = read_collection(connection, collection)
+            row = {
+                "id": new_id(), "collection": collection, "kind": kind, "state": "running",
+                "total": total, "token": info.last_version, "reply_to": reply_to,
+                "created_at": time.time(),
+            }  # fmt: skip
+            connection.execute(self._insert(jobs), row)
+        return self.job(str(row["id"]))
+
+    def finish_job(self, job_id: str, state: JobState, *, error: str | None = None) -> Job:
+        """End a job that ``open_job`` opened; ending it again changes nothing.
+
+        Raises:   JobNotFoundError: there is none of that id.
+        """
+        ended = (
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.finished_at.is_(None))
+            .values(state=state, error=error, counts="{}", finished_at=time.time())
+        )
+        with self.database.writing() as connection:
+            connection.execute(ended)
+        return self.job(job_id)
+
+    def close_jobs(self) -> list[Job]:
+        """End every job that waits for nothing any more; return those that this call ended.
+
+        A job is completed when no document failed, failed when all did, else partial.
+        """
+        with self.database.reading() as connection:
+            done = [row.id for row in connection.execute(_DONE)]
+        closed = []
+        for job_id in done:  # a transaction each: a crash or a long list holds nobody up
+            with self.database.writing() as connection:
+                job = _close(connection, job_id)
+            if job is not None:
+                closed.append(job)
+        return closed
+
+    def purge_jobs(self, *, finished_before: float) -> int:
+        """Forget jobs that ended before a moment, and their idempotency keys; return how many."""
+        old = jobs.c.finished_at < finished_before
+        with self.database.writing() as connection:
+            return connection.execute(jobs.delete().where(old)).rowcount
+
+
+def _close(connection: Connection, job_id: str) -> Job | None:
+    still_done = _DONE.where(jobs.c.id == job_id).with_for_update()
+    if connection.execute(still_done).one_or_none() is None:
+        return None  # somebody else closed it, or it has grown
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
+    counts = _counts(connection, row)
+    state = _final_state(row.total, counts)
+    now = time.time()
+    ended = update(jobs).where(jobs.c.id == job_id)
+    connection.execute(ended.values(state=state, counts=json.dumps(dict(counts)), finished_at=now))
+    row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
+    return _job_of(row, counts)
+
+
+def _final_state(total: int, counts: Mapping[str, int]) -> JobState:
+    failed = counts.get("failed", 0) + counts.get("dead", 0)
+    if failed == 0:
+        return "completed"
+    return "failed" if failed == total else "partial"
+
+
+def _counts(connection: Connection, row: Row[Any]) -> Mapping[str, int]:
+    if row.counts is not None:
+        stored: dict[str, int] = json.loads(row.counts)
+        return stored
+    if row.kind != "index":
+        return {}
+    counts: Counter[str] = Counter()
+    for state, number in connection.execute(_COUNTS, {"job_id": row.id}):
+        counts[state] = number
+    # Deleted or re-written since: their rows are gone or carry a later job's id.
+    counts["superseded"] = row.total - counts.total()
+    return dict(counts)
+
+
+def _job_of(row: Row[Any], counts: Mapping[str, int]) -> Job:
+    return Job(
+        id=row.id,
+        collection=row.collection,
+        kind=row.kind,
+        state=row.state,
+        total=row.total,
+        counts=counts,
+        token=row.token,
+        reply_to=row.reply_to,
+        error=row.error,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )
