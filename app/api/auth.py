@@ -1,0 +1,92 @@
+"""Who may do what: two optional API keys, one that may do all and one that may only read.
+
+Deny by default: when a key is set, everything but the pages named here needs one, and every
+request that is not known to read needs the key that may write.
+"""
+
+import hashlib
+import hmac
+
+from pydantic import SecretStr
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.problems import Problem, respond
+
+_OPEN = frozenset({"/", "/healthz", "/livez", "/readyz", "/docs", "/openapi.json", "/favicon.ico"})
+_OPEN_PREFIXES = ("/static/", "/problems/")
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+#: POST routes that only read, by their last parts; a path with a document id is never a POST.
+_READING_POSTS = (
+    "/search", "/search/batch", "/recommend", "/scroll", "/count", "/facet",
+    "/query", "/v1/encode", "/v1/embeddings",
+)  # fmt: skip
+
+
+class Gate:
+    """The layer that asks for a key; without keys in the settings it lets everything through."""
+
+    def __init__(
+        self, app: ASGIApp, *, api_key: SecretStr | None, read_only_api_key: SecretStr | None
+    ) -> None:
+        self.app = app
+        self._full = _digest(api_key)
+        self._read_only = _digest(read_only_api_key)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401 or 403."""
+        problem = self._refusal(scope) if scope["type"] == "http" else None
+        if problem is None:
+            await self.app(scope, receive, send)
+        else:
+            await respond(problem, scope)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        """Return why this request may not go on; None when it may."""
+        is_keyless = self._full is None and self._read_only is None
+        if is_keyless or _is_open(scope["path"]):
+            return None
+        given = _given(Headers(scope=scope))
+        if _same(given, self._full) or (_same(given, self._read_only) and _is_read(scope)):
+            return None
+        if _same(given, self._read_only):
+            return Problem("forbidden", "this key may only read; use the key that may write")
+        if given is None:
+            detail = "this deployment asks for a key: Authorization: Bearer <key>, or api-key"
+            return _unauthenticated(detail)
+        return _unauthenticated("this key is not one of the deployment's keys")
+
+
+def _unauthenticated(detail: str) -> Problem:
+    """Return the 401 with the header that says how to authenticate."""
+    return Problem("unauthenticated", detail, headers={"www-authenticate": "Bearer"})
+
+
+def _digest(key: SecretStr | None) -> bytes | None:
+    """Return a digest of fixed length, so that comparing does not tell the length of the key."""
+    value = key.get_secret_value() if key else ""
+    return hashlib.sha256(value.encode()).digest() if value else None
+
+
+def _given(headers: Headers) -> bytes | None:
+    """Return the digest of the key that came with the request; None when none came."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    key = token.strip() if scheme.lower() == "bearer" else headers.get("api-key", "")
+    return hashlib.sha256(key.encode()).digest() if key else None
+
+
+def _same(given: bytes | None, key: bytes | None) -> bool:
+    """Compare two digests in a time that does not tell how much of them is equal."""
+    return given is not None and key is not None and hmac.compare_digest(given, key)
+
+
+def _is_open(path: str) -> bool:
+    """Tell whether everybody may see this page: health, documentation and its files."""
+    return path in _OPEN or path.startswith(_OPEN_PREFIXES)
+
+
+def _is_read(scope: Scope) -> bool:
+    """Tell whether a request changes nothing."""
+    return scope["method"] in _READS or (
+        scope["method"] == "POST" and scope["path"].endswith(_READING_POSTS)
+    )

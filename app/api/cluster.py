@@ -1,0 +1,113 @@
+"""The deployment from outside: who works, what is served, what the flow means, which limits."""
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.api.house import answer, house_of
+from app.api.openapi import answers
+from app.api.schemas.cluster import FlowResult, InfoResult, ShardList, WorkerList
+from app.api.version import VERSION
+from compose.wire.presence import Announcement
+
+router = APIRouter(prefix="/v1", tags=["deployment"])
+
+_LIBRARIES = ("celery", "fastapi", "kombu", "numpy", "redis", "sqlalchemy", "uvicorn")
+
+
+@router.get(
+    "/workers", summary="List workers", response_model=None, responses=answers(WorkerList, 503)
+)
+async def workers(request: Request) -> Response:
+    """Return the worker processes that announced themselves within the last heartbeats."""
+    return answer({"workers": [_worker(one) for one in house_of(request).dispatch.workers()]})
+
+
+@router.get(
+    "/shards", summary="List shards", response_model=None, responses=answers(ShardList, 503)
+)
+async def shards(request: Request) -> Response:
+    """Return every shard of the flow with the workers that serve it, and how far each has read.
+
+    A shard with ``replicas: []`` is served by nobody: searches answer without its part.
+    """
+    house = house_of(request)
+    served = [
+        (worker.node, shard) for worker in house.dispatch.workers() for shard in worker.shards
+    ]
+    rows = [
+        {
+            "index": index.name,
+            "shard": shard,
+            "queue": index.queue(shard),
+            "replicas": [
+                {"worker": node, **one}
+                for node, one in served
+                if (one["index"], one["shard"]) == (position, shard)
+            ],
+        }
+        for position, index in enumerate(house.plan.indexes)
+        for shard in range(index.shards)
+    ]
+    return answer({"shards": rows})
+
+
+@router.get(
+    "/flow", summary="Show the flow", response_model=None, responses=answers(FlowResult, 503)
+)
+async def flow(request: Request) -> Response:
+    """Return the flow file, and what it means: stages, indexes, queues and processes on each."""
+    house = house_of(request)
+    plan = house.plan.to_dict()
+    return answer(
+        {
+            "collection": plan["collection"],
+            "fingerprint": plan["fingerprint"],
+            "stages": plan["stages"],
+            "indexes": plan["indexes"],
+            "queues": dict(house.plan.worker_groups()),
+            "yaml": await to_thread.run_sync(lambda: house.config.flow.read_text("utf-8")),
+        }
+    )
+
+
+@router.get(
+    "/info", summary="Versions and limits", response_model=None, responses=answers(InfoResult)
+)
+async def info(request: Request) -> Response:
+    """Return which versions run here and what one request may ask for."""
+    house = house_of(request)
+    return answer(
+        {
+            "name": "gnes-celery",
+            "version": VERSION,
+            "versions": {
+                "python": platform.python_version(),
+                **{name: version(name) for name in _LIBRARIES},
+            },
+            "collection": house.plan.collection,
+            "limits": house.limits.model_dump(),
+        }
+    )
+
+
+def _worker(one: Announcement) -> dict[str, Any]:
+    """Return what a worker says of itself as JSON."""
+    return {
+        "name": one.node,
+        "host": one.host,
+        "pid": one.pid,
+        "queues": list(one.queues),
+        "started_at": one.started_at,
+        "version": one.version,
+        "busy": one.busy,
+        "tasks_done": one.tasks_done,
+        "rss_bytes": one.rss_bytes,
+        "fingerprint": one.fingerprint,
+        "details": dict(one.details),
+        "shards": [dict(shard) for shard in one.shards],
+    }

@@ -1,0 +1,55 @@
+"""Collections: one a deployment, named after its flow; and how well it is served."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from indexstore.ledger import Ledger
+from starlette.responses import Response
+
+from app.api.health import readiness
+from app.api.house import House, answer, house_of
+from app.api.openapi import answers
+from app.api.schemas.cluster import CollectionList, CollectionResult
+
+router = APIRouter(prefix="/v1/collections", tags=["collections"])
+
+
+@router.get(
+    "", summary="List collections", response_model=None, responses=answers(CollectionList, 503)
+)
+async def listing(request: Request) -> Response:
+    """Return the collection of this deployment."""
+    return answer({"collections": [await describe(house_of(request))]})
+
+
+@router.get(
+    "/{collection}",
+    summary="Describe a collection",
+    response_model=None,
+    responses=answers(CollectionResult, 404, 503),
+)
+async def read(request: Request, collection: str) -> Response:
+    """Return a collection's counts, fingerprint and health: green, yellow or red, and why."""
+    house = house_of(request)
+    house.collection(collection)
+    return answer(await describe(house))
+
+
+async def describe(house: House) -> dict[str, Any]:
+    """Return the collection as JSON."""
+    name = house.plan.collection
+    info = await house.ledger(Ledger.collection, name)
+    counts = await house.ledger(Ledger.counts_by_state, name)
+    ready = await readiness(house)
+    status = "green" if not ready.reasons else "yellow" if ready.can_answer else "red"
+    return {
+        "name": name,
+        "status": status,
+        "reasons": ready.reasons,
+        "fingerprint": info.fingerprint,
+        "generation": info.generation,
+        "shards": info.shards,
+        "documents": dict(counts),
+        "token": str(info.last_version),
+        "created_at": info.created_at,
+    }

@@ -1,0 +1,127 @@
+"""What every request gets, whatever its route: an id, a size limit, and a problem for any failure.
+
+Plain ASGI, because it runs on every search: no wrapped request objects, no tasks.
+"""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.body import is_ndjson
+from app.api.problems import Problem, respond
+
+log = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(r"^[\w.:/+=-]{1,128}$")
+Observer = Callable[[Scope, int, float], None]
+
+
+class Envelope:
+    """The outermost layer: names the request, bounds its body, and answers what nobody foresaw."""
+
+    def __init__(
+        self, app: ASGIApp, *, max_body_bytes: int, observe: Observer | None = None
+    ) -> None:
+        self.app = app
+        self.max_body_bytes = max_body_bytes
+        self.observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; only HTTP is wrapped."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        answer = _Answer(send, request_id=_request_id(headers))
+        scope.setdefault("state", {})["request_id"] = answer.request_id
+        started = time.perf_counter()
+        try:
+            await self._serve(scope, receive, answer, headers)
+        except Exception:
+            log.exception("request %s to %s failed", answer.request_id, scope["path"])
+            if answer.status:
+                raise
+            detail = f"an unforeseen error; the log has it under request id {answer.request_id}"
+            await respond(Problem("internal", detail), scope)(scope, receive, answer)
+        finally:
+            if self.observe is not None:
+                self.observe(scope, answer.status, time.perf_counter() - started)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, answer: "_Answer", headers: Headers
+    ) -> None:
+        """Pass the request on with its body bounded; a stream of lines is bounded by line."""
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if is_ndjson(media_type):
+            await self.app(scope, receive, answer)
+            return
+        body = _BoundedBody(receive, limit=self.max_body_bytes)
+        if _content_length(headers) > self.max_body_bytes:
+            await body.drain()
+            await respond(body.problem(), scope)(scope, receive, answer)
+            return
+        await self.app(scope, body, answer)
+
+
+class _Answer:
+    """Send, with the request's id in the headers; remembers the status that was sent."""
+
+    def __init__(self, send: Send, *, request_id: str) -> None:
+        self.send, self.request_id, self.status = send, request_id, 0
+
+    async def __call__(self, message: Message) -> None:
+        """Pass one message on."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self.request_id
+            headers["x-content-type-options"] = "nosniff"
+        await self.send(message)
+
+
+class _BoundedBody:
+    """Receive, refusing a body once it has grown past the limit."""
+
+    def __init__(self, receive: Receive, *, limit: int) -> None:
+        self.receive, self.limit, self.received = receive, limit, 0
+
+    async def __call__(self) -> Message:
+        """Return the next message of the client."""
+        message = await self.receive()
+        if message["type"] == "http.request":
+            self.received += len(message.get("body", b""))
+            if self.received > self.limit:
+                await self.drain()
+                raise self.problem()
+        return message
+
+    async def drain(self) -> None:
+        """Read and forget some more of the body, so that the client gets to reading the answer."""
+        drained = 0
+        while drained <= self.limit:
+            message = await self.receive()
+            drained += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return
+
+    def problem(self) -> Problem:
+        """Return the 413 that names the limit."""
+        detail = f"the body has more than {self.limit} bytes, the limit max_body_bytes"
+        return Problem("body_too_large", detail, members={"limit": self.limit})
+
+
+def _request_id(headers: Headers) -> str:
+    """Return the client's request id when it is harmless in a header and a log, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+
+
+def _content_length(headers: Headers) -> int:
+    """Return the announced length of the body; 0 when none or nonsense is announced."""
+    given = headers.get("content-length", "0")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 20 else 0  # noqa: PLR2004 - fits 64 bits

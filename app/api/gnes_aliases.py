@@ -1,0 +1,144 @@
+"""GNES's own routes on the default collection: ``POST /index`` and ``POST /query``.
+
+As GNES's HTTP client did, they take multipart forms (``docs``: one file a document; ``query``: one
+file) and answer ``{"result": ..., "meta": null}``; JSON bodies are those of the /v1 routes.
+"""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.responses import Response
+
+from app.api.body import is_multipart, media_type_of, read_json
+from app.api.documents import KeyHeader, TimeoutQuery, WaitQuery, accept, receipt
+from app.api.house import answer, house_of
+from app.api.intake import Intake
+from app.api.openapi import answers
+from app.api.problems import Problem, invalid
+from app.api.schemas.base import Output
+from app.api.schemas.search import SearchBody
+from app.api.search import run
+
+router = APIRouter(tags=["GNES aliases"])
+
+
+class GnesResult(Output):
+    """GNES's frame around an answer."""
+
+    result: dict[str, Any]
+    meta: None
+
+
+def _form(field: str, *, many: bool) -> dict[str, Any]:
+    """Describe a body that is a form with files, or JSON."""
+    file = {"type": "string", "format": "binary"}
+    files = {"type": "array", "items": file, "minItems": 1} if many else file
+    form = {"type": "object", "required": [field], "properties": {field: files}}
+    content = {
+        "multipart/form-data": {"schema": form},
+        "application/json": {"schema": {"description": "as the route under /v1 takes it"}},
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+@router.post(
+    "/index",
+    summary="Write documents, as GNES did",
+    response_model=None,
+    responses=answers(
+        GnesResult, 400, 409, 413, 415, 503, status=202, also={200: "done, as waited for"}
+    ),
+    openapi_extra=_form("docs", many=True),
+)
+async def index(
+    request: Request,
+    wait: WaitQuery = "no",
+    timeout: TimeoutQuery = 60.0,  # noqa: ASYNC109 - a name of the interface
+    idempotency_key: KeyHeader = None,
+) -> Response:
+    """Store one document per uploaded file ``docs``; its name becomes the tag ``filename``."""
+    if not is_multipart(media_type_of(request)):
+        written = await accept(
+            request, wait=wait, timeout_s=timeout, idempotency_key=idempotency_key
+        )
+        return _framed(written)
+    house = house_of(request)
+    intake = Intake(house, idempotency_key=idempotency_key)
+    async with request.form(max_files=house.limits.max_batch) as form:
+        uploads = _uploads(form, "docs")
+        items = [{"text": await _text(part, "docs"), "tags": _tags(part)} for part in uploads]
+    await intake.take(items)
+    return _framed(await receipt(request, intake, wait=wait, timeout_s=timeout))
+
+
+@router.post(
+    "/query",
+    summary="Search, as GNES did",
+    response_model=None,
+    responses=answers(GnesResult, 400, 413, 415, 422, 503, 504),
+    openapi_extra=_form("query", many=False),
+)
+async def query(
+    request: Request,
+    limit: Annotated[int | None, Query(ge=1, description="documents to return")] = None,
+    top_k: Annotated[int | None, Query(ge=1, description="GNES's word for limit")] = None,
+) -> Response:
+    """Search by one uploaded file ``query``, or by the JSON body of the search route."""
+    if is_multipart(media_type_of(request)):
+        async with request.form() as form:
+            uploads = _uploads(form, "query")
+            body: Any = {"query": {"text": await _text(uploads[0], "query")}}
+    else:
+        body = await read_json(request)
+    wanted = limit or top_k
+    if isinstance(body, dict):
+        text = body.get("query")
+        body |= {"query": {"text": text}} if isinstance(text, str) else {}
+        body |= {"limit": wanted} if wanted else {}
+    return _framed(await run(SearchBody.read(body), request))
+
+
+def _uploads(form: FormData, field: str) -> list[UploadFile | str]:
+    """Return the parts of a form's field, files or plain values.
+
+    Raises:
+        Problem: 400 when there is none.
+    """
+    parts = form.getlist(field)
+    if not parts:
+        raise invalid([{"field": field, "reason": f"the form needs a part named {field}"}])
+    return list(parts)
+
+
+def _tags(part: UploadFile | str) -> dict[str, Any]:
+    """Return the tags of an uploaded document: the name of its file, when it has one."""
+    name = part.filename if isinstance(part, UploadFile) else None
+    return {"filename": name} if name else {}
+
+
+async def _text(part: UploadFile | str, field: str) -> str:
+    """Return the text of a part of a form.
+
+    Raises:
+        Problem: 422 when it is not UTF-8.
+    """
+    if isinstance(part, str):
+        return part
+    data = await part.read()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        detail = (
+            f"{field}: {part.filename!r} is not UTF-8 text (byte {error.start}); "
+            "this flow reads text only"
+        )
+        raise Problem("unprocessable", detail) from None
+
+
+def _framed(response: Response) -> Response:
+    """Put GNES's frame around an answer of ours."""
+    framed = {"result": orjson.Fragment(bytes(response.body)), "meta": None}
+    headers = {k: v for k, v in response.headers.items() if k == "location"}
+    return answer(framed, status=response.status_code, headers=headers)

@@ -1,0 +1,123 @@
+"""From the body of a write to accepted documents: each item judged alone, the good ones kept."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from anyio import to_thread
+from pydantic import ValidationError
+
+from app.api.body import parse
+from app.api.house import House
+from app.api.problems import Problem, faults_of
+from app.api.schemas.base import with_hints
+from app.api.schemas.documents import DocumentBody
+from app.settings import Limits
+from indexstore.model import Document
+
+#: Items from which checking happens in a thread, so that queries do not wait behind a large write.
+CHECK_IN_THREAD = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An item that was not accepted, and why."""
+
+    index: int
+    doc_id: str | None
+    field: str | None
+    reason: str
+
+
+@dataclass(slots=True)
+class Intake:
+    """One write as it is taken in: what was accepted under which job, and what was refused."""
+
+    house: House
+    idempotency_key: str | None = None
+    job_id: str = ""
+    token: int = 0
+    accepted: dict[int, str] = field(default_factory=dict)  # place in the request -> doc_id
+    refused: list[Refusal] = field(default_factory=list)
+    _batches: int = 0
+
+    async def take(self, items: Sequence[Any], *, first: int = 0) -> None:
+        """Check these items, the first at place ``first``; hand the good ones to the ledger."""
+        limits = self.house.limits
+        if len(items) < CHECK_IN_THREAD:
+            good, bad = check(items, first=first, limits=limits)
+        else:
+            good, bad = await to_thread.run_sync(lambda: check(items, first=first, limits=limits))
+        self.refused += bad
+        if good:
+            await self._submit(good)
+
+    async def _submit(self, good: dict[int, Document]) -> None:
+        """Accept documents; all batches of one write belong to one job."""
+        key = self.idempotency_key
+        acceptance = await self.house.dispatch.submit(
+            list(good.values()),
+            job_id=self.job_id or None,
+            idempotency_key=f"{key}/{self._batches}" if key and self._batches else key,
+        )
+        self._batches += 1
+        self.job_id, self.token = acceptance.job_id, max(self.token, acceptance.token)
+        self.accepted |= {place: document.doc_id for place, document in good.items()}
+
+    async def take_lines(self, lines: AsyncIterator[bytes]) -> None:
+        """Take in one document a line, in windows, so that a stream of any length fits."""
+        window: list[Any] = []
+        seen: set[str] = set()
+        place = 0
+        async for line in lines:
+            if not line.strip():
+                continue
+            item = self._parsed(line, place=place + len(window))
+            doc_id = item.get("id") if isinstance(item, dict) else None
+            # A stream is a sequence of writes: the later one of an id wins, in a later window.
+            if len(window) == self.house.config.window_documents or doc_id in seen:
+                await self.take(window, first=place)
+                place, window, seen = place + len(window), [], set()
+            window.append(item)
+            seen |= {doc_id} if isinstance(doc_id, str) else set()
+        if window:
+            await self.take(window, first=place)
+
+    def _parsed(self, line: bytes, *, place: int) -> Any:
+        """Return the value of one line; a line that is no JSON is an item that is refused."""
+        try:
+            return parse(line)
+        except Problem as problem:
+            return Refusal(place, None, None, problem.detail)
+
+
+def check(
+    items: Sequence[Any], *, first: int, limits: Limits
+) -> tuple[dict[int, Document], list[Refusal]]:
+    """Return the documents of these items by place, and the refusals of the rest."""
+    good: dict[int, Document] = {}
+    bad: list[Refusal] = []
+    places: dict[str, int] = {}
+    for place, item in enumerate(items, first):
+        found = item if isinstance(item, Refusal) else _checked(item, place, limits)
+        if isinstance(found, Document):
+            twin = places.setdefault(found.doc_id, place)
+            if twin != place:
+                reason = f"the id stands twice in this request, first at item {twin}"
+                found = Refusal(place, found.doc_id, "id", reason)
+        if isinstance(found, Refusal):
+            bad.append(found)
+        else:
+            good[place] = found
+    return good, bad
+
+
+def _checked(item: Any, place: int, limits: Limits) -> Document | Refusal:
+    """Return one item as a document, or why it is none."""
+    try:
+        return DocumentBody.model_validate(item, context=limits).document()
+    except ValidationError as error:
+        fault = with_hints(faults_of(error), DocumentBody)[0]
+        given = item.get("id") if isinstance(item, dict) else None
+        doc_id = given if isinstance(given, str) and len(given) <= limits.max_id_chars else None
+        return Refusal(place, doc_id, fault["field"] or None, fault["reason"])

@@ -1,0 +1,89 @@
+"""Jobs: how far accepted documents have come."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from indexstore.ledger import Ledger
+from starlette.responses import Response
+
+from app.api.house import answer, house_of
+from app.api.openapi import answers
+from app.api.schemas.jobs import JobDocumentPage, JobPage, JobResult
+from indexstore.model import Job, StoredDocument
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+State = Literal["running", "completed", "partial", "failed", "cancelled"]
+DocumentStateName = Literal["queued", "indexed", "failed", "dead"]
+LimitQuery = Annotated[int, Query(ge=1, le=1_000)]
+CursorQuery = Annotated[str | None, Query(max_length=1_024, description="of the page before")]
+
+
+@router.get("", summary="List jobs", response_model=None, responses=answers(JobPage, 400, 503))
+async def listing(
+    request: Request,
+    state: State | None = None,
+    limit: LimitQuery = 50,
+    cursor: CursorQuery = None,
+) -> Response:
+    """Return jobs, newest first."""
+    house = house_of(request)
+    page = await house.ledger(
+        Ledger.jobs, house.plan.collection, state=state, limit=limit, cursor=cursor
+    )
+    return answer({"jobs": [job_of(job) for job in page.items], "cursor": page.cursor})
+
+
+@router.get(
+    "/{job_id}", summary="Read one job", response_model=None, responses=answers(JobResult, 404, 503)
+)
+async def read(request: Request, job_id: str) -> Response:
+    """Return a job with the number of its documents in each state."""
+    return answer(job_of(await house_of(request).ledger(Ledger.job, job_id)))
+
+
+@router.get(
+    "/{job_id}/documents",
+    summary="List the documents of a job",
+    response_model=None,
+    responses=answers(JobDocumentPage, 400, 404, 503),
+)
+async def documents(
+    request: Request,
+    job_id: str,
+    state: DocumentStateName | None = None,
+    limit: LimitQuery = 100,
+    cursor: CursorQuery = None,
+) -> Response:
+    """Return the documents of a job, and why those failed that did."""
+    house = house_of(request)
+    await house.ledger(Ledger.job, job_id)
+    page = await house.ledger(Ledger.job_documents, job_id, state=state, limit=limit, cursor=cursor)
+    return answer({"documents": [_document(one) for one in page.items], "cursor": page.cursor})
+
+
+def job_of(job: Job) -> dict[str, Any]:
+    """Return a job as JSON."""
+    return {
+        "id": job.id,
+        "collection": job.collection,
+        "kind": job.kind,
+        "state": job.state,
+        "total": job.total,
+        "counts": dict(job.counts),
+        "token": str(job.token),
+        "error": job.error,
+        "created_at": job.created_at,
+        "finished_at": job.finished_at,
+    }
+
+
+def _document(stored: StoredDocument) -> dict[str, Any]:
+    """Return a document of a job as JSON, without its content."""
+    return {
+        "id": stored.document.doc_id,
+        "status": stored.state,
+        "version": stored.version,
+        "attempts": stored.attempts,
+        "error": stored.error,
+    }

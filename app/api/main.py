@@ -1,0 +1,108 @@
+"""The HTTP application: ``uvicorn --factory app.api.main:create``."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio import to_thread
+from compose.loading import load_plan
+from fastapi import FastAPI
+from indexstore.ledger import Ledger
+from starlette.middleware.cors import CORSMiddleware
+
+from app import celery
+from app.api import (
+    cluster,
+    collections,
+    docs,
+    documents,
+    gnes_aliases,
+    health,
+    jobs,
+    openapi,
+    problems,
+    search,
+)
+from app.api.auth import Gate
+from app.api.envelope import Envelope
+from app.api.house import House
+from app.api.schemas.documents import DeleteBody, DocumentBody, PatchBody
+from app.api.schemas.search import SearchBody
+from app.api.version import VERSION
+from app.dispatch import Dispatch
+from app.settings import Settings, settings
+from compose.plan import Plan
+from indexstore.migrations import migrate
+
+#: In the order in which routes are tried: the hot one first.
+RESOURCES = (search, documents, collections, jobs, cluster, health, gnes_aliases)
+BODIES = (SearchBody, DocumentBody, PatchBody, DeleteBody)
+
+
+def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
+    """Return the application of the deployment that settings and plan describe.
+
+    Without arguments both come from the environment, as a server's factory wants it. The way to
+    the workers is opened when the server starts and closed when it stops.
+    """
+    config = config or settings()
+    house = House(config, plan or load_plan(config.flow))
+    app = FastAPI(
+        title="GNES on Celery",
+        version=VERSION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.state.house = house
+    for resource in RESOURCES:
+        app.include_router(resource.router)
+    docs.install(app)
+    problems.install(app)
+    openapi.install(app, bodies=BODIES)
+    _wrap(app, config)
+    return app
+
+
+def _wrap(app: FastAPI, config: Settings) -> None:
+    """Put the layers around the routes; the last one added is the outermost."""
+    app.add_middleware(Gate, api_key=config.api_key, read_only_api_key=config.read_only_api_key)
+    if config.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=config.cors_origins,
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["etag", "location", "retry-after", "x-request-id"],
+        )
+    app.add_middleware(Envelope, max_body_bytes=config.limits.max_body_bytes)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open the way to the workers while the server runs."""
+    house: House = app.state.house
+    ledger = await to_thread.run_sync(_open_ledger, house.config, house.plan)
+    celery_app = celery.create(house.config, house.plan)
+    dispatch = Dispatch(celery_app, settings=house.config, plan=house.plan, ledger=ledger)
+    await dispatch.start()
+    house.opened = dispatch
+    try:
+        yield
+    finally:
+        house.opened = None
+        await dispatch.stop()
+
+
+def _open_ledger(config: Settings, plan: Plan) -> Ledger:
+    """Open the database at its newest schema, with the collection of this flow in it.
+
+    Raises:
+        FingerprintMismatchError: the collection was made by a flow with another encoder.
+    """
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    migrate(config.database_url)
+    ledger = Ledger.open(config.database_url)
+    shards = max((index.shards for index in plan.indexes), default=1)
+    ledger.ensure_collection(plan.collection, fingerprint=plan.fingerprint, shards=shards)
+    return ledger

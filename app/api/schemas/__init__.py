@@ -1,0 +1,1 @@
+"""What travels in and out as JSON: models that check requests and describe answers."""

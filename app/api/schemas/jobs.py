@@ -1,0 +1,44 @@
+"""Jobs: the writes that were accepted, and how far they have come."""
+
+from typing import Literal
+
+from app.api.schemas.base import Output
+
+
+class JobResult(Output):
+    """One job; ``counts`` says how many of its documents are in which state."""
+
+    id: str
+    collection: str
+    kind: str
+    state: Literal["pending", "running", "completed", "partial", "failed", "cancelled"]
+    total: int
+    counts: dict[str, int]
+    token: str
+    error: str | None
+    created_at: float
+    finished_at: float | None
+
+
+class JobPage(Output):
+    """Jobs, newest first."""
+
+    jobs: list[JobResult]
+    cursor: str | None
+
+
+class JobDocument(Output):
+    """A document of a job and what became of it."""
+
+    id: str
+    status: str
+    version: int
+    attempts: int
+    error: str | None
+
+
+class JobDocumentPage(Output):
+    """Documents of a job."""
+
+    documents: list[JobDocument]
+    cursor: str | None

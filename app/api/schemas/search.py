@@ -1,0 +1,122 @@
+"""The search request and its answer."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from app.api.schemas.base import Input, Output, Vector
+from app.api.schemas.filters import Filter
+
+Mode = Literal["vector", "text", "hybrid"]
+
+
+class Media(Input):
+    """An image, a sound or a video by content (base64) or by the reference of a stored blob."""
+
+    base64: str | None = None
+    blob: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")
+    url: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        """Exactly one of the three says where the bytes are."""
+        if sum(value is not None for value in (self.base64, self.blob, self.url)) != 1:
+            raise ValueError("give exactly one of base64, blob and url")
+        return self
+
+
+class Query(Input):
+    """What to look for: exactly one of these."""
+
+    text: str | None = Field(None, min_length=1)
+    vector: Vector | None = None
+    image: Media | None = None
+    audio: Media | None = None
+    video: Media | None = None
+    id: str | None = Field(None, min_length=1, description="a stored document: find more like it")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        """A query is of one kind."""
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            got = " and ".join(given) or "none"
+            raise ValueError(
+                f"give exactly one of text, vector, image, audio, video, id; got {got}"
+            )
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Return the one kind that is given."""
+        return next(n for n in type(self).model_fields if getattr(self, n) is not None)
+
+
+class Params(Input):
+    """How hard the index looks."""
+
+    ef: int | None = Field(None, ge=1, le=10_000, description="HNSW's width of search")
+    exact: bool = Field(default=False, description="compare with every vector: slower, and exact")
+
+
+class SearchBody(Input):
+    """One search."""
+
+    query: Query
+    mode: Mode | None = Field(
+        None, description="which indexes are asked; by default all that the flow has"
+    )
+    filter: Filter | None = None
+    limit: int = Field(10, ge=1, description="documents to return; limit + offset is bounded")
+    offset: int = Field(0, ge=0, description="documents to skip")
+    group_size: int = Field(3, ge=1, le=100, description="chunks shown of each document")
+    score_threshold: float | None = Field(None, allow_inf_nan=False)
+    params: Params = Params()
+    with_content: bool = True
+    with_vector: bool = False
+    highlight: bool = Field(default=False, description="mark in each chunk what matched")
+    explain: bool = Field(default=False, description="add how each score was made up")
+    trace: bool = Field(default=False, description="add when each stage began and ended")
+    timeout_ms: int | None = Field(None, ge=1, description="the whole search's deadline")
+    consistency: Literal["any", "session"] = Field(
+        "session", description="session: wait for what the token covers; any: do not"
+    )
+    token: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = Field(
+        None, description="of a write: the search sees that write and all before it"
+    )
+
+
+class ChunkHit(Output):
+    """A chunk that made its document a hit."""
+
+    position: int
+    score: float
+    text: str | None = None
+    span: list[float] | None = None
+
+
+class Hit(Output):
+    """One found document."""
+
+    id: str
+    score: float
+    content: dict[str, Any] | None = None
+    tags: dict[str, Any] | None = None
+    chunks: list[ChunkHit]
+
+
+class Coverage(Output):
+    """How much of the collection answered."""
+
+    shards_total: int
+    shards_ok: int
+    degraded: bool
+
+
+class SearchResult(Output):
+    """The hits, best first; equal scores by id."""
+
+    hits: list[Hit]
+    coverage: Coverage
+    took_ms: float
+    trace: dict[str, Any] | None = None
