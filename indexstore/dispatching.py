@@ -130,7 +130,10 @@ class Dispatching(Store):
             return [row.doc_id for row in connection.execute(buried, parameters)]
 
     def retry(self, collection: str, doc_ids: Sequence[str] | None = None) -> list[str]:
-        """Queue failed and dead documents again, all or these; return the ids. Reopens their jobs."""
+        """Queue failed and dead documents again, all or these, and reopen their jobs.
+
+        Returns:  the ids.
+        """
         query = (
             update(documents)
             .where(documents.c.collection == collection, IS_FAILED)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from indexstore.document_codec import (
     check_document,
@@ -16,6 +16,7 @@ from indexstore.document_codec import (
 )
 from indexstore.model import Document, StoredDocument, slot_of
 from indexstore.schema import documents
+from indexstore.store import AnyRow
 
 DOCUMENT_COLUMNS = (
     documents.c.doc_id,
@@ -59,7 +60,7 @@ def row_of(document: Document) -> dict[str, Any]:
     }
 
 
-def document_of(row: Row[Any]) -> Document:
+def document_of(row: AnyRow) -> Document:
     """Return the document of a row with the columns ``DOCUMENT_COLUMNS``."""
     return Document(
         doc_id=row.doc_id,
@@ -71,7 +72,7 @@ def document_of(row: Row[Any]) -> Document:
     )
 
 
-def stored_of(row: Row[Any]) -> StoredDocument:
+def stored_of(row: AnyRow) -> StoredDocument:
     """Return the stored document of a row with the columns ``STORED_COLUMNS``."""
     return StoredDocument(
         document=document_of(row),

@@ -4,15 +4,14 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, select, update
+from sqlalchemy import Connection, bindparam, exists, func, select, update
 
 from indexstore.errors import JobNotFoundError
 from indexstore.model import Job, JobState, Page, new_id
 from indexstore.reads import decode_cursor, encode_cursor
 from indexstore.schema import documents, jobs
-from indexstore.store import QUEUED, Store, read_collection
+from indexstore.store import QUEUED, AnyRow, Store, read_collection
 
 _COUNTS = (
     select(documents.c.state, func.count().label("documents"))
@@ -135,7 +134,7 @@ def _final_state(total: int, counts: Mapping[str, int]) -> JobState:
     return "failed" if failed == total else "partial"
 
 
-def _counts(connection: Connection, row: Row[Any]) -> Mapping[str, int]:
+def _counts(connection: Connection, row: AnyRow) -> Mapping[str, int]:
     if row.counts is not None:
         stored: dict[str, int] = json.loads(row.counts)
         return stored
@@ -149,7 +148,7 @@ def _counts(connection: Connection, row: Row[Any]) -> Mapping[str, int]:
     return dict(counts)
 
 
-def _job_of(row: Row[Any], counts: Mapping[str, int]) -> Job:
+def _job_of(row: AnyRow, counts: Mapping[str, int]) -> Job:
     return Job(
         id=row.id,
         collection=row.collection,

@@ -76,8 +76,7 @@ class Reads(Store):
         counts: dict[DocumentState, int] = {"queued": 0, "indexed": 0, "failed": 0, "dead": 0}
         for few in (documents.c.state == QUEUED, IS_FAILED):
             query = _BY_STATE.where(few)
-            for state, number in self.database.rows(query, {"collection": collection}):
-                counts[state] = number
+            counts |= dict(self.database.rows(query, {"collection": collection}))
         counts["indexed"] = self.count(collection) - sum(counts.values())
         return counts
 
