@@ -72,7 +72,9 @@ def nearest(name: object, valid: Iterable[str]) -> str:
 
     Case does not count: ``minilm`` is as near to ``MiniLM`` as can be.
     """
-    by_folded = {choice.casefold(): choice for choice in valid}
+    by_folded: dict[str, str] = {}
+    for choice in valid:
+        by_folded.setdefault(choice.casefold(), choice)
     found = get_close_matches(str(name)[:200].casefold(), list(by_folded), n=1, cutoff=0.6)
     return by_folded[found[0]] if found else ""
 

@@ -34,7 +34,7 @@ MAX_DEPTH = 24
 MAX_NODES = 8_000
 MAX_ALIASES = 64
 
-_INT = re.compile(r"[-+]?[0-9]{1,18}")
+_INT = re.compile(r"[-+]?[0-9]{1,40}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]{1,40}|[0-9]{1,40}(\.[0-9]{0,40})?)([eE][-+]?[0-9]{1,4})?")
 _HEX = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _OCTAL = re.compile(r"0o[0-7]{1,21}")

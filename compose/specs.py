@@ -324,8 +324,10 @@ class SpecReader:
             if not component.open_options:
                 problem = f"{component.name} has no option {name!r}"
                 expected = one_of(known) or "no options"
-                self.reading.add(mark, name, problem, expected=expected, near=nearest(name, known))
-        elif not option.takes(value):
+                gnes = GNES_OPTIONS.get(name)
+                near = gnes if gnes in known else nearest(name, known)
+                self.reading.add(mark, name, problem, expected=expected, near=near or "")
+        elif not option.takes(value) and not _is_unexpanded(value):
             choices = option.allowed()
             expected = one_of(map(repr, choices)) if choices else option.type
             near = nearest(value, map(str, choices))
@@ -339,6 +341,11 @@ class SpecReader:
                 problem = f"unknown key{where}"
                 near = nearest(name, allowed)
                 self.reading.add(mark, name, problem, expected=one_of(allowed), near=near)
+
+
+def _is_unexpanded(value: Any) -> bool:
+    """Whether a value still names a variable; its absence is a fault of its own."""
+    return isinstance(value, str) and _VARIABLE.search(value) is not None
 
 
 def coerced(text: str) -> Any:
