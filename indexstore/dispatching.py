@@ -11,7 +11,7 @@ from indexstore.model import PendingDocument
 from indexstore.schema import documents, jobs
 from indexstore.store import IS_FAILED, QUEUED, Store, read_collection
 
-_MINE = documents.c.collection == bindparam("collection")
+_MINE = documents.c.collection == bindparam("of")
 _QUEUED = documents.c.state == QUEUED
 
 _COLUMNS = select(*DOCUMENT_COLUMNS).where(_MINE, _QUEUED)
@@ -46,7 +46,7 @@ class Dispatching(Store):
         No two callers get the same document while a lease runs.
         """
         moment = time.time() if now is None else now
-        parameters = {"collection": collection, "now": moment, "limit": limit}
+        parameters = {"of": collection, "now": moment, "limit": limit}
         with self.database.reading() as connection:
             if not self._due(connection, parameters):
                 return []  # the common case takes no lock
@@ -62,7 +62,7 @@ class Dispatching(Store):
     def outstanding(self, collection: str, *, now: float | None = None) -> int:
         """Return how many documents are published and not finished: their lease runs."""
         moment = time.time() if now is None else now
-        parameters = {"collection": collection, "now": moment}
+        parameters = {"of": collection, "now": moment}
         return int(self.database.rows(_OUTSTANDING, parameters)[0][0])
 
     def release_leases(self, collection: str) -> int:
@@ -93,7 +93,7 @@ class Dispatching(Store):
         with self.database.writing() as connection:
             read_collection(connection, collection, lock=True)
             listed = self.database.list_of(doc_ids)
-            parameters = {"collection": collection, "ids": listed, "until": moment + lease_s}
+            parameters = {"of": collection, "ids": listed, "until": moment + lease_s}
             return connection.execute(prolonged, parameters).rowcount
 
     def record_failures(self, collection: str, failures: Sequence[tuple[str, int, str]]) -> int:
@@ -115,7 +115,7 @@ class Dispatching(Store):
             & (documents.c.lease_until <= bindparam("now"))
             & (documents.c.attempts >= bindparam("max_attempts"))
         )
-        parameters = {"collection": collection, "now": moment, "max_attempts": max_attempts}
+        parameters = {"of": collection, "now": moment, "max_attempts": max_attempts}
         if not self.database.rows(select(documents.c.doc_id).where(overdue).limit(1), parameters):
             return []
         error = f"given up after {max_attempts} attempts, each of which ended without an answer"
@@ -172,12 +172,12 @@ class Dispatching(Store):
             .values(lease_until=bindparam("until"), attempts=documents.c.attempts + 1)
         )
         listed = self.database.list_of(doc_ids)
-        connection.execute(taken, {"collection": collection, "ids": listed, "until": until})
+        connection.execute(taken, {"of": collection, "ids": listed, "until": until})
 
 
 _FAIL = (
     update(documents)
-    .where(documents.c.collection == bindparam("of_collection"))
+    .where(documents.c.collection == bindparam("of"))
     .where(documents.c.doc_id == bindparam("of_doc_id"))
     .where(documents.c.content_version == bindparam("of_content"), _QUEUED)
     .values(state="failed", error=bindparam("why"), updated_at=bindparam("now"))
@@ -192,7 +192,7 @@ def fail_documents(
     for doc_id, content_version, error in failures:
         why = error.replace("\x00", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL's text has no U+0000
         parameters = {
-            "of_collection": collection, "of_doc_id": doc_id, "of_content": content_version,
+            "of": collection, "of_doc_id": doc_id, "of_content": content_version,
             "why": why, "now": now,
         }  # fmt: skip
         failed += connection.execute(_FAIL, parameters).rowcount

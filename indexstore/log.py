@@ -21,14 +21,14 @@ _HEADS = select(
     documents.c.state,
     documents.c.tags,
     documents.c.weight,
-).where(documents.c.collection == bindparam("collection"))
+).where(documents.c.collection == bindparam("of"))
 
 _TAIL = (
     select(
         log.c.seq, log.c.op, log.c.doc_id, log.c.version,
         log.c.slot, log.c.tags, log.c.weight, log.c.chunks,
     )
-    .where(log.c.collection == bindparam("collection"))
+    .where(log.c.collection == bindparam("of"))
     .where(log.c.seq > bindparam("after"), log.c.seq <= bindparam("until"))
     .where(log.c.generation.in_((EVERY_GENERATION, bindparam("generation"))))
     .where(log.c.slot >= bindparam("slot_from"), log.c.slot < bindparam("slot_to"))
@@ -136,7 +136,7 @@ class Log(Store):
         limit: int,
     ) -> list[LogRow]:
         parameters = {
-            "collection": collection, "after": bounds[0], "until": bounds[1],
+            "of": collection, "after": bounds[0], "until": bounds[1],
             "generation": generation, "slot_from": slots.start, "slot_to": slots.stop,
             "limit": limit,
         }  # fmt: skip
@@ -154,7 +154,7 @@ class Log(Store):
         self, connection: Connection, collection: str, doc_ids: Sequence[str]
     ) -> dict[str, AnyRow]:
         query = _HEADS.where(self.database.among(documents.c.doc_id, "ids"))
-        listed = {"collection": collection, "ids": self.database.list_of(doc_ids)}
+        listed = {"of": collection, "ids": self.database.list_of(doc_ids)}
         return {row.doc_id: row for row in connection.execute(query, listed)}
 
     def _known(
@@ -172,11 +172,11 @@ class Log(Store):
         contents = {head.doc_id: head.content_version for head in heads}
         query = (
             select(log.c.doc_id, log.c.version)
-            .where(log.c.collection == bindparam("collection"))
+            .where(log.c.collection == bindparam("of"))
             .where(self.database.among(log.c.doc_id, "ids"))
             .where(log.c.generation == generation)
         )
-        listed = {"collection": collection, "ids": self.database.list_of(list(contents))}
+        listed = {"of": collection, "ids": self.database.list_of(list(contents))}
         rows = connection.execute(query, listed)
         return {row.doc_id for row in rows if row.version >= contents[row.doc_id]}
 
@@ -222,9 +222,9 @@ class Log(Store):
             log.c.generation == generation,
             and_(log.c.generation == EVERY_GENERATION, ~elsewhere),
         )
-        mine = log.c.collection == bindparam("collection")
+        mine = log.c.collection == bindparam("of")
         superseded = delete(log).where(mine, self.database.among(log.c.doc_id, "ids"), void)
-        listed = {"collection": collection, "ids": self.database.list_of(doc_ids)}
+        listed = {"of": collection, "ids": self.database.list_of(doc_ids)}
         connection.execute(superseded, listed)
 
     def _go_live(self, connection: Connection, collection: str, doc_ids: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ _IS_LIVE = segments.c.retired_at.is_(None)
 _SEGMENT = select(*(segments.c[field.name] for field in fields(SegmentInfo)))
 
 _OVERLAPPING = (
-    _SEGMENT.where(segments.c.collection == bindparam("collection"), _IS_LIVE)
+    _SEGMENT.where(segments.c.collection == bindparam("of"), _IS_LIVE)
     .where(segments.c.index_name == bindparam("index_name"))
     .where(segments.c.generation == bindparam("generation"))
     .where(segments.c.slot_from < bindparam("slot_to"), segments.c.slot_to > bindparam("slot_from"))
@@ -55,7 +55,7 @@ class Manifest(Store):
     ) -> list[SegmentInfo]:
         """Return the live segments that hold rows of some slots, the oldest rows first."""
         parameters = {
-            "collection": collection, "index_name": index_name, "generation": generation,
+            "of": collection, "index_name": index_name, "generation": generation,
             "slot_from": slots.start, "slot_to": slots.stop,
         }  # fmt: skip
         return [_segment_of(row) for row in self.database.rows(_OVERLAPPING, parameters)]

@@ -13,7 +13,7 @@ from indexstore.model import DocumentState, LiveDocument, Page, StoredDocument
 from indexstore.schema import documents
 from indexstore.store import IS_FAILED, QUEUED, Store
 
-_MINE = documents.c.collection == bindparam("collection")
+_MINE = documents.c.collection == bindparam("of")
 
 _LIVE = select(
     documents.c.doc_id,
@@ -46,13 +46,13 @@ class Reads(Store):
     def get(self, collection: str, doc_id: str) -> StoredDocument | None:
         """Return a document's newest accepted version, searchable yet or not."""
         query = STORED.where(_MINE, documents.c.doc_id == bindparam("doc_id"))
-        rows = self.database.rows(query, {"collection": collection, "doc_id": doc_id})
+        rows = self.database.rows(query, {"of": collection, "doc_id": doc_id})
         return stored_of(rows[0]) if rows else None
 
     def live(self, collection: str, doc_ids: Sequence[str]) -> dict[str, LiveDocument]:
         """Return those of the documents that searches may show, with the content to show."""
         query = _LIVE.where(self.database.among(documents.c.doc_id, "ids"))
-        listed = {"collection": collection, "ids": self.database.list_of(doc_ids)}
+        listed = {"of": collection, "ids": self.database.list_of(doc_ids)}
         return {
             doc_id: LiveDocument(
                 version, content_version, decode_content(body), decode_tags(tags), weight
@@ -64,19 +64,19 @@ class Reads(Store):
 
     def has_pending(self, collection: str, up_to_version: int) -> bool:
         """Return whether anything accepted up to a version is not searchable yet."""
-        parameters = {"collection": collection, "version": up_to_version}
+        parameters = {"of": collection, "version": up_to_version}
         return bool(self.database.rows(_PENDING, parameters)[0][0])
 
     def count(self, collection: str) -> int:
         """Return how many documents there are, in any state."""
-        return int(self.database.rows(_TOTAL, {"collection": collection})[0][0])
+        return int(self.database.rows(_TOTAL, {"of": collection})[0][0])
 
     def counts_by_state(self, collection: str) -> dict[DocumentState, int]:
         """Return how many documents are in each state; reads the small indexes only."""
         counts: dict[DocumentState, int] = {"queued": 0, "indexed": 0, "failed": 0, "dead": 0}
         for few in (documents.c.state == QUEUED, IS_FAILED):
             query = _BY_STATE.where(few)
-            counts |= dict(self.database.rows(query, {"collection": collection}))
+            counts |= dict(self.database.rows(query, {"of": collection}))
         counts["indexed"] = self.count(collection) - sum(counts.values())
         return counts
 
@@ -93,7 +93,7 @@ class Reads(Store):
 
         Raises:   InvalidCursorError: the cursor is not one of ours.
         """
-        parameters: dict[str, Any] = {"collection": collection, "after": decode_cursor(cursor)}
+        parameters: dict[str, Any] = {"of": collection, "after": decode_cursor(cursor)}
         query = STORED.where(_MINE, documents.c.doc_id > bindparam("after"))
         if states:
             query = query.where(documents.c.state.in_(states))

@@ -26,7 +26,7 @@ _COLLECTION = COLLECTION.where(collections.c.name == bindparam("name"))
 _LOCKED = _COLLECTION.with_for_update()
 _ADVANCE = (
     update(collections)
-    .where(collections.c.name == bindparam("collection"))
+    .where(collections.c.name == bindparam("of"))
     .values(
         last_version=collections.c.last_version + bindparam("versions"),
         last_seq=collections.c.last_seq + bindparam("seqs"),
@@ -81,7 +81,7 @@ def advance(
 
     Raises:   CollectionNotFoundError: there is none of that name.
     """
-    parameters = {"collection": collection, "versions": versions, "seqs": seqs}
+    parameters = {"of": collection, "versions": versions, "seqs": seqs}
     row = connection.execute(_ADVANCE, parameters).one_or_none()
     if row is None:
         raise CollectionNotFoundError(collection)

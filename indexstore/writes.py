@@ -32,7 +32,7 @@ _HEAD = select(
     documents.c.state,
     documents.c.tags,
     documents.c.weight,
-).where(documents.c.collection == bindparam("collection"))
+).where(documents.c.collection == bindparam("of"))
 
 
 class Writes(Store):
@@ -95,7 +95,7 @@ class Writes(Store):
         with self.database.writing() as connection:
             read_collection(connection, collection, lock=True)
             query = _HEAD.where(documents.c.doc_id == doc_id)
-            head = connection.execute(query, {"collection": collection}).one_or_none()
+            head = connection.execute(query, {"of": collection}).one_or_none()
             if head is None:
                 raise DocumentNotFoundError(collection, doc_id)
             _require_version(doc_id, if_match, head.version)
@@ -154,7 +154,7 @@ class Writes(Store):
         if_match: int | None,
     ) -> tuple[list[str], int]:
         info = read_collection(connection, collection, lock=True)
-        listed = {"collection": collection, "ids": self.database.list_of(doc_ids)}
+        listed = {"of": collection, "ids": self.database.list_of(doc_ids)}
         query = _HEAD.where(self.database.among(documents.c.doc_id, "ids"))
         heads = connection.execute(query, listed).fetchall()
         if not heads:
@@ -164,7 +164,7 @@ class Writes(Store):
         version, seq = advance(connection, collection, versions=len(heads), seqs=len(heads))
         for table in (documents, log):
             among = self.database.among(table.c.doc_id, "ids")
-            same = table.c.collection == bindparam("collection")
+            same = table.c.collection == bindparam("of")
             connection.execute(delete(table).where(same, among), listed)
         rows = [
             {
