@@ -14,9 +14,8 @@ from kombu.entity import Exchange, Queue
 from kombu.serialization import register
 
 from app.settings import Settings, settings
-from compose.load import load_flow
 from compose.plan import Plan
-from compose.planning import plan_of
+from compose.planning import load_plan
 from compose.wire import codec
 
 # By name, as strings: the front end never imports a worker's code.
@@ -143,4 +142,4 @@ def _connections(config: Settings) -> dict[str, Any]:
     }  # fmt: skip
 
 
-app = create(settings(), plan_of(load_flow(settings().flow)))
+app = create(settings(), load_plan(settings().flow))

@@ -4,12 +4,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from compose.catalog import Catalog, default_catalog, kinds_for
 from compose.check import EMBEDDING, encoder_of
 from compose.errors import FlowTopologyError
 from compose.flow import Flow, Step, depths_of
+from compose.load import load_flow
 from compose.plan import ANY_MODALITY, ComponentSpec, IndexPlan, Plan, StagePlan
 
 #: Changes when the same flow would give other chunks or vectors than before.
@@ -21,6 +23,16 @@ _STAGES: Mapping[str, Literal["preprocess", "encode"]] = {
 #: Options of an Indexer that are no matter of its engine.
 _NOT_ENGINE = ("dim", "metric", "normalize_fn", "score_fn", "is_big_score_similar")
 _METRIC_OF_ENGINE = {"binary": "hamming"}
+
+
+def load_plan(source: str | Path) -> Plan:
+    """Read a flow file and return its plan.
+
+    Raises:
+        FlowError: with every fault of the file.
+        OSError: the file cannot be read.
+    """
+    return plan_of(load_flow(source))
 
 
 def plan_of(flow: Flow, *, catalog: Catalog | None = None) -> Plan:

@@ -50,6 +50,7 @@ def _load_or_exit() -> None:
     state = runtime()
     try:
         state.load_components()
+        state.open_store()
         if state.shards_here():
             serving()
     except Exception as error:

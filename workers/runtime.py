@@ -23,6 +23,7 @@ from indexstore.manifest import Manifest
 from compose.plan import ComponentSpec, IndexPlan, Plan, StagePlan
 from compose.wire import names
 from indexstore.cache import EmbeddingCache
+from indexstore.migrations import migrate
 from indexstore.model import IndexConfig
 from workers.component import Component, Encoder, Preprocessor
 from workers.errors import ContentError
@@ -113,6 +114,23 @@ class Runtime:
         for stage in self.stages_here():
             for modality in stage.branches:
                 self.component(stage, modality)
+
+    def open_store(self) -> None:
+        """Bring the database to its newest schema and check that the collection is of this flow.
+
+        Raises:
+            FingerprintMismatchError: its vectors were made by another encoder.
+        """
+        if all(queue in self._queues_of_stages() for queue in self.queues):
+            return  # stages work on what messages bring them
+        migrate(self.settings["database_url"])
+        shards = max((index.shards for index in self.plan.indexes), default=1)
+        self.ledger.ensure_collection(
+            self.collection, fingerprint=self.plan.fingerprint, shards=shards
+        )
+
+    def _queues_of_stages(self) -> set[str]:
+        return {stage.queue for stage in self.plan.stages}
 
     def component(self, stage: StagePlan, modality: str) -> Any:
         """Return the component of ``stage`` for ``modality``, set up on first use.

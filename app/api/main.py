@@ -4,9 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from anyio import to_thread
-from compose.loading import load_plan
 from fastapi import FastAPI
-from indexstore.ledger import Ledger
 from starlette.middleware.cors import CORSMiddleware
 
 from app import celery
@@ -31,6 +29,8 @@ from app.api.version import VERSION
 from app.dispatch import Dispatch
 from app.settings import Settings, settings
 from compose.plan import Plan
+from compose.planning import load_plan
+from indexstore.ledger import Ledger
 from indexstore.migrations import migrate
 
 #: In the order in which routes are tried: the hot one first.
