@@ -57,6 +57,7 @@ class EmbeddedBroker:
             "appendfsync everysec",
             'save ""',
             "maxmemory-policy noeviction",
+            "loglevel warning",
         )
         self.config.touch(mode=0o600)
         self.config.write_text("\n".join(lines) + "\n")

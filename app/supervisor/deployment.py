@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ class DeploymentState:
     control: str
     scratch: str
     started_at: float
+    is_ready: bool = False
     processes: tuple[ProcessStatus, ...] = field(default_factory=tuple)
 
     @classmethod
@@ -154,11 +154,6 @@ SCRATCH_PREFIX = "gnes-"
 def make_scratch() -> Path:
     """Make a private folder with a short name, for sockets: their paths must be short."""
     return Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
-
-
-def now() -> float:
-    """Return the time of day, for a state that people read."""
-    return time.time()
 
 
 def _exists(pid: int) -> bool:

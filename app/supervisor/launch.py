@@ -1,7 +1,7 @@
 """`gnes up`: from a flow file and settings to a deployment that runs and is looked after."""
 
+import errno
 import os
-import shlex
 import socket
 import sys
 import time
@@ -9,6 +9,8 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +18,18 @@ from app.settings import REPOSITORY, Settings
 from app.supervisor.broker import EmbeddedBroker
 from app.supervisor.deployment import DataFolder, DeploymentState, make_scratch
 from app.supervisor.errors import AddressError, PortInUseError, StartFailedError
+from app.supervisor.fleet import Fleet
 from app.supervisor.logs import Screen, tail
-from app.supervisor.process import ProcessSpec
-from app.supervisor.scaling import Fleet
 from app.supervisor.supervisor import Supervisor
-from compose.loading import load_plan
+from compose.load import load_flow
 from compose.plan import Plan
+from compose.planning import plan_of
+from compose.render.procfile import procfile
 from indexstore.migrations import migrate
 
 GIVE_UP_DEATHS = 4
 """A process that died so often before the deployment was ever ready will not run by itself."""
 PROBE_S = 0.5
-WAITING_NOTE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,9 @@ class Launch:
 
         Raises: SupervisorError and compose's FlowError, before or while starting; nothing is left.
         """
-        plan = load_plan(self._config.flow)
+        plan = plan_of(load_flow(self._config.flow))
+        if "port" not in self._config.model_fields_set:  # flag and environment go before the flow
+            self._config = self._config.model_copy(update={"port": plan.port})
         with self._held_folder() as lock:
             check_address(self._config.host, self._config.port)
             migrate(self._config.database_url)
@@ -90,11 +94,10 @@ class Launch:
             self._broker_url = broker.url
             broker.wait(supervisor.add(broker.spec()), supervisor.turn)
         fleet = Fleet(supervisor, plan, self._environment())
-        self._folder.procfile.write_text(fleet.procfile())
+        self._folder.procfile.write_text(procfile(plan, source=str(self._config.flow)))
         supervisor.serve(self._control, {
             "stop": self._stop,
             "scale": fleet.scale,
-            "restart": fleet.restart,
         })  # fmt: skip
         if self._events.on_stdin_end:
             supervisor.watch(sys.stdin.fileno(), supervisor.request_stop)
@@ -117,7 +120,10 @@ class Launch:
         }
 
     def _write_state(self) -> None:
-        state = DeploymentState(
+        self._folder.write_state(self._state())
+
+    def _state(self) -> DeploymentState:
+        return DeploymentState(
             pid=os.getpid(),
             url=url_of(self._config.host, self._config.port),
             flow=str(self._config.flow),
@@ -128,7 +134,6 @@ class Launch:
             is_ready=self._is_ready,
             processes=tuple(self._supervisor.statuses()),
         )
-        self._folder.write_state(state)
 
     def _stop(self, _: Mapping[str, Any]) -> dict[str, Any]:
         self._supervisor.request_stop()
@@ -141,7 +146,7 @@ class Launch:
             self._is_ready = answers(f"{url_of(self._config.host, self._config.port)}/readyz")
             if self._is_ready:
                 self._write_state()
-                self._events.ready(self._folder.state_written())
+                self._events.ready(self._state())
         return True
 
     def _give_up_on_the_hopeless(self) -> None:

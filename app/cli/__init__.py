@@ -1,0 +1,1 @@
+"""The command line: `gnes`, one file a group of commands."""

@@ -1,0 +1,81 @@
+"""`gnes compose, components`: what a flow means, and what it can be made of."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from app.cli.common import JsonOption, UsageFaultError, console, emit
+from app.settings import settings
+from compose.catalog import default_catalog
+from compose.component import Component
+from compose.errors import nearest, one_of
+from compose.load import load_flow
+from compose.planning import plan_of
+from compose.render.procfile import procfile
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add this group's commands to the command line."""
+    cli.command()(compose)
+    cli.command()(components)
+
+
+def _procfile(path: Path) -> str:
+    return procfile(plan_of(load_flow(path)), source=str(path))
+
+
+RENDERERS = {"procfile": _procfile}
+
+
+def compose(
+    flow: Annotated[Path | None, typer.Argument(help="Flow file [flows/text.yml].")] = None,
+    *,
+    to: Annotated[str, typer.Option("--to", help=f"What to render: {', '.join(RENDERERS)}.")],
+) -> None:
+    """Print a flow in the form of another tool."""
+    if to not in RENDERERS:
+        near = nearest(to, RENDERERS)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise UsageFaultError(f"--to {to!r} is nothing we render: {one_of(RENDERERS)}{hint}")
+    path = flow or settings().flow
+    try:
+        console.out(RENDERERS[to](path), end="")
+    except OSError as error:
+        raise UsageFaultError(f"{path}: {error.strerror}") from error
+
+
+def components(
+    kind: Annotated[str | None, typer.Argument(help="Only this kind, such as encoder.")] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """List the components that a flow may name, with their options."""
+    every = default_catalog().components
+    kinds = sorted({component.kind for component in every})
+    if kind is not None and kind not in kinds:
+        raise UsageFaultError(f"{kind!r} is no kind of component: {one_of(kinds)}")
+    chosen = [component for component in every if kind in (None, component.kind)]
+    emit([_plain(one) for one in chosen], as_json=as_json, show=lambda: _show(chosen))
+
+
+def _plain(component: Component) -> dict[str, Any]:
+    return {
+        "kind": component.kind,
+        "name": component.name,
+        "aliases": list(component.aliases),
+        "summary": component.summary,
+        "options": {option.name: option.default for option in component.options},
+    }
+
+
+def _show(chosen: list[Component]) -> None:
+    table = Table("kind", "name", "what", "options", box=None)
+    for component in chosen:
+        options = ", ".join(f"{option.name}={option.default}" for option in component.options)
+        table.add_row(
+            component.kind, component.name, escape(component.summary), f"[dim]{escape(options)}[/]"
+        )
+    console.print(table)

@@ -1,0 +1,100 @@
+"""`gnes search`: one question, its hits."""
+
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Group
+from rich.json import JSON
+from rich.text import Text
+
+from app.cli.common import (
+    CollectionOption,
+    ExitCode,
+    JsonOption,
+    ServerOption,
+    UsageFaultError,
+    client,
+    console,
+    emit,
+)
+
+SHOWN_CHARS = 240
+
+
+def add_to(cli: typer.Typer) -> None:
+    """Add this group's commands to the command line."""
+    cli.command()(search)
+
+
+def search(
+    text: Annotated[str, typer.Argument(help="What to look for.")],
+    *,
+    limit: Annotated[int, typer.Option("--limit", "-l", help="Hits to show.", min=1)] = 10,
+    filter_json: Annotated[
+        str | None, typer.Option("--filter", help="Filter, as JSON of the REST API.")
+    ] = None,
+    explain: Annotated[bool, typer.Option(help="Show how each score was made up.")] = False,
+    collection: CollectionOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the documents nearest in meaning to a text."""
+    request: dict[str, Any] = {"query": {"text": text}, "limit": limit, "highlight": True}
+    request |= {"explain": True} if explain else {}
+    request |= {"filter": _filter(filter_json)} if filter_json else {}
+    with client(server) as api:
+        answer = api.search(collection or api.collection(), request)
+    emit(answer, as_json=as_json, show=lambda: show_answer(answer))
+    if answer["coverage"]["degraded"]:
+        raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _filter(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        example = '{"must": [{"key": "year", "range": {"gte": 2000}}]}'
+        raise UsageFaultError(f"--filter is not JSON ({error}); write {example}") from error
+
+
+def show_answer(answer: dict[str, Any]) -> None:
+    """Print hits with scores and highlights, and how long they took."""
+    for rank, hit in enumerate(answer["hits"], 1):
+        console.print(hit_lines(rank, hit))
+    coverage = answer["coverage"]
+    note = f"{len(answer['hits'])} hits in {answer['took_ms']:.1f} ms"
+    if coverage["degraded"]:
+        note += f", only {coverage['shards_ok']} of {coverage['shards_total']} shards answered"
+    console.print(f"[dim]{note}[/]")
+
+
+def hit_lines(rank: int, hit: dict[str, Any], shown_chars: int = SHOWN_CHARS) -> Group:
+    """Return the lines that show one hit: rank, score, id, and its best chunk with marks."""
+    head = Text.assemble(
+        (f"{rank:>3} ", "dim"), (f"{hit['score']:.3f}  ", "cyan"), (str(hit["id"]), "bold")
+    )
+    lines: list[Any] = [head]
+    best = max(hit.get("chunks") or [], key=lambda chunk: chunk["score"], default=None)
+    words = _marked(best) if best and best.get("text") else Text(_content(hit))
+    words.truncate(shown_chars, overflow="ellipsis")
+    words.pad_left(11)
+    lines.append(words)
+    if hit.get("explanation") or hit.get("explain"):
+        tree = hit.get("explanation") or hit.get("explain")
+        lines.append(JSON.from_data(tree, indent=1))
+    return Group(*lines)
+
+
+def _content(hit: dict[str, Any]) -> str:
+    content = hit.get("content") or {}
+    return " ".join(str(content.get("text") or ", ".join(content)).split())
+
+
+def _marked(chunk: dict[str, Any]) -> Text:
+    """Return a chunk's text with what matched in bold; newlines become spaces of equal length."""
+    flat = Text(str(chunk["text"]).replace("\n", " "))
+    for span in chunk.get("highlights") or []:
+        start, end = (span["start"], span["end"]) if isinstance(span, dict) else span[:2]
+        flat.stylize("bold yellow", start, end)
+    return flat

@@ -1,0 +1,1 @@
+"""`make demo`: search everything your Python can do."""

@@ -1,0 +1,128 @@
+"""The demo's corpus: the docstrings of the standard library and of the installed packages.
+
+Sources are read and parsed, never imported: importing two hundred packages would run their code.
+"""
+
+import ast
+import importlib
+import inspect
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
+
+KINDS: dict[type[ast.AST], str] = {
+    ast.Module: "module",
+    ast.ClassDef: "class",
+    ast.FunctionDef: "function",
+    ast.AsyncFunctionDef: "function",
+}
+SHORTEST_CHARS = 40
+"""Shorter docstrings ("See above.") tell nobody what a thing does."""
+LONGEST_CHARS = 600
+LARGEST_FILE_BYTES = 400_000
+SKIPPED = frozenset(("test", "tests", "idlelib", "lib2to3", "turtledemo", "_vendor", "vendor"))
+ENOUGH = 6_000
+FROM_STDLIB = "python"
+COMPILED = (
+    *("builtins", "array", "binascii", "bisect", "csv", "datetime", "functools", "hashlib"),
+    *("heapq", "itertools", "math", "operator", "os", "random", "select", "struct", "sys"),
+    *("threading", "time", "zlib"),
+)
+"""Modules of the standard library that are compiled, wholly or where it matters."""
+
+PUBLIC_NAMES = {f"posixpath.{name}": f"os.path.{name}" for name in dir(sys.modules["posixpath"])}
+"""A few names under which everybody knows a thing that is defined elsewhere."""
+
+
+def corpus(limit: int = ENOUGH) -> list[dict[str, Any]]:
+    """Return at most ``limit`` documents: the standard library first, then packages by name."""
+    documents: dict[str, dict[str, Any]] = {}
+    texts: set[str] = set()
+    for document in _all():
+        if document["id"] not in documents and document["text"] not in texts:
+            documents[document["id"]] = document
+            texts.add(document["text"])
+        if len(documents) >= limit:
+            break
+    return list(documents.values())
+
+
+def _all() -> Iterator[dict[str, Any]]:
+    yield from _builtins()
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    yield from _of_tree(stdlib, FROM_STDLIB)
+    for name in ("purelib", "platlib"):
+        folder = Path(sysconfig.get_path(name))
+        for package in sorted(p for p in folder.iterdir() if (p / "__init__.py").exists()):
+            yield from _of_tree(package, package.name, prefix=(package.name,))
+
+
+def _builtins() -> Iterator[dict[str, Any]]:
+    """Yield what is written in C and has no source to parse: built-ins and their methods too."""
+    for name in COMPILED:
+        for key, value in sorted(vars(importlib.import_module(name)).items()):
+            if key.startswith("_") or not callable(value):
+                continue
+            public = key if name == "builtins" else f"{name}.{key}"
+            kind = "class" if inspect.isclass(value) else "function"
+            yield from _document(public, inspect.getdoc(value), name, kind, FROM_STDLIB)
+            for method in sorted(vars(value)) if inspect.isclass(value) else ():
+                if not method.startswith("_"):
+                    doc = inspect.getdoc(getattr(value, method))
+                    yield from _document(f"{public}.{method}", doc, name, "method", FROM_STDLIB)
+
+
+def _of_tree(folder: Path, package: str, prefix: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        if SKIPPED.intersection(parts) or "site-packages" in parts or "dist-packages" in parts:
+            continue
+        names = tuple(part for part in parts if part != "__init__")
+        if any(name.startswith("_") for name in names):
+            continue
+        yield from _of_file(path, ".".join((*prefix, *names)), package)
+
+
+def _of_file(path: Path, module: str, package: str) -> Iterator[dict[str, Any]]:
+    try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            return
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return  # a template or a test of syntax errors; there are plenty of others
+    yield from _of_node(tree, module, module, package)
+
+
+def _of_node(node: Documented, name: str, module: str, package: str) -> Iterator[dict[str, Any]]:
+    yield from _document(name, ast.get_docstring(node), module, KINDS[type(node)], package)
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return
+    for inner in node.body:
+        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not (
+            inner.name.startswith("_")
+        ):
+            yield from _of_node(inner, f"{name}.{inner.name}", module, package)
+
+
+def _document(
+    name: str, docstring: str | None, module: str, kind: str, package: str
+) -> Iterator[dict[str, Any]]:
+    text = first_paragraphs(docstring or "")
+    if len(text) >= SHORTEST_CHARS:
+        tags = {"module": module, "kind": kind, "package": package}
+        yield {"id": PUBLIC_NAMES.get(name, name), "text": text, "tags": tags}
+
+
+def first_paragraphs(docstring: str) -> str:
+    """Return the summary and as many further paragraphs as fit into ``LONGEST_CHARS``."""
+    paragraphs = [" ".join(part.split()) for part in docstring.split("\n\n")]
+    text = ""
+    for paragraph in filter(None, paragraphs):
+        if text and len(text) + len(paragraph) > LONGEST_CHARS:
+            break
+        text = f"{text}\n\n{paragraph}" if text else paragraph[:LONGEST_CHARS]
+    return text

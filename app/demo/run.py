@@ -1,0 +1,145 @@
+"""The demo: start a deployment, feed it a real corpus, ask it real questions, stop it cleanly."""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.rule import Rule
+
+from app.cli.documents import watch
+from app.cli.searching import hit_lines
+from app.client import Client
+from app.demo.corpus import corpus
+from app.demo.questions import QUESTIONS
+from app.feed import Feed
+from app.supervisor.broker import free_port
+from app.supervisor.deployment import DataFolder
+from app.supervisor.errors import NotReadyError, NotRunningError, StartFailedError
+from app.supervisor.logs import tail
+from app.supervisor.undertaker import wait_until
+
+START_S = 120.0
+STOP_S = 60.0
+HITS = 3
+SHOWN_CHARS = 200
+
+
+def run(*, documents: int, keep: Path | None, console: Console) -> int:
+    """Run the demo from start to end; return how many documents failed."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="gnes-demo-") as scratch:
+        folder = DataFolder(keep or Path(scratch))
+        console.print(
+            Rule("[bold]GNES on Celery: search everything your Python can do", align="left")
+        )
+        with deployment(folder, console) as server, Client(server) as client:
+            texts = _read_corpus(documents, console)
+            failed = _ingest(client, texts, console)
+            _ask(client, console)
+        console.print(
+            f"[bold green]done[/] in {time.monotonic() - began:.1f} s: "
+            "every process has ended, every file was removed"
+            if keep is None
+            else f"done; `gnes up --data-dir {keep}` goes on from here"
+        )
+    return failed
+
+
+@contextmanager
+def deployment(folder: DataFolder, console: Console) -> Iterator[str]:
+    """Run a deployment as a child that ends with us, however we end; give its URL.
+
+    The child watches its standard input: the pipe closes when this process is gone.
+    """
+    port = free_port()
+    folder.logs.mkdir(parents=True, exist_ok=True)
+    log = folder.logs / "supervisor.log"
+    command = [sys.executable, "-m", "app.cli.main", "up", "--quiet", "--while-stdin-open"]
+    command += ["--port", str(port), "--host", "127.0.0.1", "--data-dir", str(folder.path)]
+    began = time.monotonic()
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=stream, stderr=stream, process_group=0
+        )
+    try:
+        with console.status("starting broker, workers and API"):
+            wait_until(lambda: process.poll() is not None or _is_ready(folder), START_S)
+        if process.poll() is not None:
+            said = "\n".join(tail(log, 30))
+            raise StartFailedError("gnes up", f"it ended with {process.returncode}", said)
+        if not _is_ready(folder):
+            raise NotReadyError(START_S, "see the logs of its processes")
+        state = folder.state()
+        console.print(
+            f"started {len(state.processes)} processes in {time.monotonic() - began:.1f} s: "
+            f"{', '.join(status.name for status in state.processes)}"
+        )
+        yield state.url
+    finally:
+        with console.status("stopping"):
+            if process.stdin is not None:
+                process.stdin.close()
+            process.wait(STOP_S)
+            folder.wait_until_free(STOP_S)
+
+
+def _is_ready(folder: DataFolder) -> bool:
+    try:
+        return folder.state().is_ready
+    except NotRunningError:
+        return False
+
+
+def _read_corpus(limit: int, console: Console) -> list[dict[str, Any]]:
+    began = time.monotonic()
+    with console.status("reading docstrings"):
+        texts = corpus(limit)
+    packages = {text["tags"]["package"] for text in texts}
+    console.print(
+        f"read {len(texts)} docstrings of the standard library and {len(packages) - 1} installed "
+        f"packages in {time.monotonic() - began:.1f} s"
+    )
+    return texts
+
+
+def _ingest(client: Client, texts: list[dict[str, Any]], console: Console) -> int:
+    began = time.monotonic()
+    done = watch(Feed(client, client.collection()), texts, label="embedding and indexing")
+    took_s = time.monotonic() - began
+    console.print(
+        f"{done.indexed} documents can be found, {len(done.failures)} failed: "
+        f"{took_s:.1f} s, {done.indexed / took_s:.0f} documents/s\n"
+    )
+    for failure in done.failures[:5]:
+        console.print(f"  [red]failed[/] {failure.doc_id}: {failure.reason}")
+    return len(done.failures)
+
+
+def _ask(client: Client, console: Console) -> None:
+    """Ask every question and show the best hits and how long each took."""
+    collection = client.collection()
+    client.search(collection, {"query": {"text": "warm up"}, "limit": 1})
+    times: list[float] = []
+    for question in QUESTIONS:
+        began = time.perf_counter()
+        answer = client.search(
+            collection, {"query": {"text": question}, "limit": HITS, "highlight": True}
+        )
+        times.append((time.perf_counter() - began) * 1000)
+        hits = [hit_lines(rank, hit, SHOWN_CHARS) for rank, hit in enumerate(answer["hits"], 1)]
+        note = f"{times[-1]:.1f} ms, {answer['coverage']['shards_ok']} shards"
+        console.print(
+            Panel(Group(*hits), title=f"[bold]{question}[/]", title_align="left", subtitle=note)
+        )
+    console.print(
+        f"{len(times)} questions, median {statistics.median(times):.1f} ms over HTTP, "
+        f"slowest {max(times):.1f} ms"
+    )
