@@ -68,7 +68,7 @@ class WrongKindError(ComponentError):
         self.uses, self.kind, self.found = uses, kind, found
 
     def __str__(self) -> str:
-        return f"{self.uses!r} is {self.found}, but a {self.kind} is needed here"
+        return f"{self.uses!r} is {self.found}; a component of kind {self.kind} is needed here"
 
 
 class OptionError(ComponentError):

@@ -110,15 +110,18 @@ def load_plugin(path: str | Path) -> ModuleType:
         return sys.modules.get(name) or _import_file(file, name)
 
 
-def components_of(module: ModuleType) -> list[type[Component]]:
-    """Return the concrete components that a module defines itself, in order."""
+def components_of(module: ModuleType, *, unfinished: bool = False) -> list[type[Component]]:
+    """Return the components that a module defines itself, in order.
+
+    With ``unfinished`` also those that lack a method; they are found so as to say what is missing.
+    """
     return [
         value
         for value in vars(module).values()
         if inspect.isclass(value)
         and issubclass(value, Component)
         and value.__module__ == module.__name__
-        and not inspect.isabstract(value)
+        and (unfinished or not inspect.isabstract(value))
         and not value.__name__.startswith("_")
     ]
 
@@ -138,7 +141,7 @@ def builtins() -> tuple[type[Component], ...]:
 def _candidates(uses: str, py_path: Sequence[str]) -> Iterator[type[Component]]:
     """Yield what has that name, later definitions first."""
     for path in reversed(py_path):
-        yield from reversed(_named(uses, components_of(load_plugin(path))))
+        yield from reversed(_named(uses, components_of(load_plugin(path), unfinished=True)))
     yield from _from_entry_points(uses)
     yield from _named(uses, builtins())
     if "." in uses or ":" in uses:

@@ -1,0 +1,67 @@
+"""Preprocessors one after another: each cuts the chunks of the one before."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from workers.component import Chunk, Component, Modality, Preprocessor, Source
+from workers.errors import ContentError
+
+
+class PreprocessorPipeline(Preprocessor):
+    """Runs preprocessors one after another; what YAML writes as a list.
+
+    Each cuts the chunks of the one before. Weights multiply, spans stay places in the original,
+    tags of inner chunks are added to those of outer ones.
+
+    Args:
+        components: the preprocessors, in order.
+    """
+
+    aliases = ("PipelinePreprocessor",)
+
+    def __init__(self, *, components: Sequence[Preprocessor]) -> None:
+        if not components:
+            raise ValueError("a pipeline needs at least one component")
+        self.components = tuple(components)
+
+    def setup(self) -> None:
+        """Set all components up."""
+        for component in self.components:
+            component.setup()
+
+    def apply(self, source: Source) -> list[Chunk]:
+        """Cut the source by the first component, its chunks by the second, and so on."""
+        chunks = self.components[0].apply(source)
+        for component in self.components[1:]:
+            chunks = [part for chunk in chunks for part in _cut(component, chunk, source.modality)]
+            if not chunks:
+                raise ContentError(f"{_name(component)} left nothing of the document")
+        return [replace(chunk, position=position) for position, chunk in enumerate(chunks)]
+
+
+def _cut(component: Preprocessor, chunk: Chunk, modality: Modality) -> list[Chunk]:
+    """Cut one chunk; a chunk in which a later step finds nothing is dropped."""
+    origins = chunk.origins
+    if origins is None and chunk.text is not None:
+        start, end = (int(place) for place in chunk.span)
+        origins = np.arange(start, end, dtype=np.int32) if end > start >= 0 else None
+    kind: Modality = "text" if chunk.text is not None else modality
+    inner = Source(kind, text=chunk.text, array=chunk.array, tags=chunk.tags, origins=origins)
+    return [_inside(chunk, part) for part in component.apply(inner)]
+
+
+def _inside(outer: Chunk, part: Chunk) -> Chunk:
+    """Return a part with the weight, tags and (for media) the place of what it was cut from."""
+    has_place = part.span[0] >= 0 or outer.text is not None
+    return replace(
+        part,
+        weight=outer.weight * part.weight,
+        tags={**outer.tags, **part.tags},
+        span=part.span if has_place else outer.span,
+    )
+
+
+def _name(component: Component) -> str:
+    return type(component).names()[0]
