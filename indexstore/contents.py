@@ -1,0 +1,181 @@
+"""What a shard holds in memory: opened segments, the delta, and how far the log has been read.
+
+Only one thread changes it at a time; searches read the immutable parts it hands out.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from indexstore.coverage import Coverage, coverage
+from indexstore.delta import Delta
+from indexstore.errors import CorruptSegmentError, IndexStoreError
+from indexstore.model import IndexConfig, LogRow, SegmentInfo
+from indexstore.part import Part
+from indexstore.place import Place
+from indexstore.scoring import finds_documents
+from indexstore.segment import Patch, Segment, open_segment
+from indexstore.vectors import checked_rows
+
+GONE = None  # a document that no segment may show any more
+
+
+class Contents:
+    """Segments and delta of a shard, kept up with the log by ``apply``."""
+
+    def __init__(self, place: Place, segments: Sequence[Segment], chain: Coverage) -> None:
+        self.place = place
+        self.segments = tuple(segments)
+        self.covered = chain.covered
+        self.cursor = chain.seq(place.slots)
+        self.refused = 0  # documents whose vectors this index cannot hold
+        self.parts = _parts_of(self.segments)
+        self._delta: Delta | None = None
+        dims = {segment.part.units.shape[1] for segment in self.segments}
+        self.dim = place.config.dim or (dims.pop() if dims else None)
+
+    @property
+    def delta_rows(self) -> int:
+        """How many chunks the delta holds."""
+        return 0 if self._delta is None else self._delta.rows
+
+    def apply(self, rows: Sequence[LogRow]) -> None:
+        """Take over the next rows of the log, in their order."""
+        # What becomes of documents in segments: gone, or patched. Later rows overrule.
+        changes: dict[str, Patch | None] = {}
+        for row in rows:
+            if row.seq <= self.covered[row.slot]:
+                continue  # a segment of other slots reaches further: it knows
+            if row.op == "upsert":
+                self._upsert(row)
+                changes[row.doc_id] = GONE
+            elif row.op == "delete":
+                self._drop(row.doc_id)
+                changes[row.doc_id] = GONE
+            elif self._delta is None or not self._delta.patch(row):
+                changes[row.doc_id] = (row.version, row.weight, row.tags)
+        if changes:
+            self.parts = tuple(_changed(part, changes) for part in self.parts)
+
+    def _upsert(self, row: LogRow) -> None:
+        vectors = embedded(row, self.place.config, dim=self.dim)
+        if vectors is None:
+            self.refused += 1 if row.chunks else 0
+            self._drop(row.doc_id)
+            return
+        if self._delta is None:
+            self.dim = vectors.shape[1]
+            config = self.place.config
+            self._delta = Delta(
+                dim=self.dim, metric=config.metric, by_document=finds_documents(config)
+            )
+        self._delta.upsert(row, vectors)
+
+    def _drop(self, doc_id: str) -> None:
+        if self._delta is not None:
+            self._delta.drop(doc_id)
+
+    def freeze(self) -> tuple[Part, ...]:
+        """Return the parts as they are now, for searches."""
+        if self._delta is None or not len(self._delta):
+            return self.parts
+        return (*self.parts, self._delta.freeze())
+
+
+def embedded(
+    row: LogRow, config: IndexConfig, *, dim: int | None
+) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]] | None":
+    """Return the vectors of a row that this index holds; None when it cannot hold them."""
+    if row.chunks is None or not len(row.chunks):
+        return None
+    vectors = row.chunks.embeddings.get(config.vector)
+    if vectors is None or len(vectors) != len(row.chunks):
+        return None
+    try:
+        return checked_rows(vectors, dim=dim, metric=config.metric)  # type: ignore[return-value]
+    except IndexStoreError:
+        # The index step refuses such documents; one that came by another way must not stop
+        # the shard from reading on.
+        return None
+
+
+def load(
+    place: Place,
+    *,
+    opened: Mapping[str, Segment],
+    corrupt: dict[str, str],
+    purged_seq: int,
+) -> Contents:
+    """Open the shard's segments afresh; what cannot be served is read from the log instead.
+
+    Segments already opened are taken over. Those found corrupt are entered in ``corrupt`` and
+    not tried again.
+    """
+    infos = place.segments()
+    while True:
+        chain = coverage((info for info in infos if info.id not in corrupt), place.slots)
+        if corrupt and chain.seq(place.slots) < purged_seq:
+            # Deletes that only the corrupt segment knew may have left the log: whoever they
+            # hit in older segments cannot be told. The log itself holds no deleted document.
+            chain = coverage((), place.slots)
+        try:
+            return Contents(place, _open_all(place, chain.segments, opened, corrupt), chain)
+        except CorruptSegmentError as error:
+            corrupt[error.segment] = error.reason
+
+
+def _open_all(
+    place: Place,
+    infos: Iterable[SegmentInfo],
+    opened: Mapping[str, Segment],
+    corrupt: Mapping[str, str],
+) -> list[Segment]:
+    del corrupt
+    return [opened.get(info.id) or _fetch(place, info) for info in infos]
+
+
+def _fetch(place: Place, info: SegmentInfo) -> Segment:
+    for is_last in (False, True):
+        try:
+            folder = place.blobs.fetch(info.path)
+            return open_segment(info, folder, place.config, place.slots)
+        except FileNotFoundError as error:
+            raise CorruptSegmentError(info.id, f"its folder is missing ({error})") from error
+        except CorruptSegmentError:
+            # The copy on this machine may be bad and the original good.
+            if is_last or not place.blobs.forget(info.path):
+                raise
+    raise CorruptSegmentError(info.id, "it cannot be fetched")
+
+
+def _parts_of(segments: Sequence[Segment]) -> tuple[Part, ...]:
+    """Return the parts with everything dead or patched that newer segments say is."""
+    parts = []
+    for age, segment in enumerate(segments):
+        part = segment.part
+        for newer in segments[age + 1 :]:
+            part = part.without(segment.ids.shared_with(newer.ids))
+            part = part.without(segment.ids.shared_with(newer.dropped))
+            part = _patched(part, newer.patches)
+        parts.append(part)
+    return tuple(parts)
+
+
+def _changed(part: Part, changes: Mapping[str, Patch | None]) -> Part:
+    gone = [doc_id for doc_id, change in changes.items() if change is GONE]
+    at = part.columns.ids.find(gone)
+    part = part.without(at[at >= 0])
+    return _patched(part, {i: change for i, change in changes.items() if change is not GONE})
+
+
+def _patched(part: Part, patches: Mapping[str, Patch]) -> Part:
+    if not patches:
+        return part
+    found = part.columns.ids.find(list(patches)).tolist()
+    return part.patched_with(
+        {
+            at: patch
+            for at, patch in zip(found, patches.values(), strict=True)
+            if at >= 0 and part.live[at]
+        }
+    )

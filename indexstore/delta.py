@@ -1,0 +1,170 @@
+"""The rows of the log newer than the last segment, in growing arrays, searched exactly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexstore.model import LogRow, Metric
+from indexstore.part import Columns, Part, Tags
+from indexstore.runs import Indices
+from indexstore.scoring import run_sums
+
+FIRST_CAPACITY = 256
+
+
+class Grow:
+    """An array that grows at its end; what was read from it before stays as it was."""
+
+    def __init__(self, dtype: Any, width: int | None = None) -> None:
+        self._shape: tuple[int, ...] = () if width is None else (width,)
+        self._data: NDArray[Any] = np.empty((0, *self._shape), dtype)
+        self._used = 0
+
+    def __len__(self) -> int:
+        return self._used
+
+    def extend(self, rows: Any, count: int) -> None:
+        """Add some rows."""
+        end = self._used + count
+        if end > len(self._data):
+            # A longer array, never a moved one: snapshots go on reading the old.
+            longer = np.empty(
+                (max(end, 2 * len(self._data), FIRST_CAPACITY), *self._shape), self._data.dtype
+            )
+            longer[: self._used] = self._data[: self._used]
+            self._data = longer
+        self._data[self._used : end] = rows
+        self._used = end
+
+    def view(self) -> NDArray[Any]:
+        """Return the rows so far."""
+        return self._data[: self._used]
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaIds:
+    """The ids of a delta as they were when it was frozen."""
+
+    names: list[str]  # shared with the growing delta; only the first ``count`` are ours
+    ordinals: dict[str, int]  # shared likewise: the newest ordinal of each id
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def at(self, ordinals: Indices) -> list[str]:
+        """Return the ids at these ordinals."""
+        names = self.names
+        return [names[i] for i in ordinals.tolist()]
+
+    def find(self, doc_ids: Sequence[str]) -> Indices:
+        """Return the ordinal of each id, -1 where it is not here (yet)."""
+        known = self.ordinals
+        found = [known.get(doc_id, -1) for doc_id in doc_ids]
+        return np.array([i if i < self.count else -1 for i in found], np.int64)
+
+
+class Delta:
+    """Collects log rows; ``freeze`` gives the part that searches read. One writer at a time."""
+
+    def __init__(self, *, dim: int, metric: Metric, by_document: bool) -> None:
+        self.dim, self.metric, self.by_document = dim, metric, by_document
+        self._names: list[str] = []
+        self._tags: list[Tags] = []
+        self._ordinals: dict[str, int] = {}
+        self._starts, self._slots = Grow(np.int64), Grow(np.int16)
+        self._versions, self._weights = Grow(np.int64), Grow(np.float32)
+        self._live, self._seqs = Grow(np.bool_), Grow(np.int64)
+        self._positions, self._chunk_weights = Grow(np.int32), Grow(np.float32)
+        self._spans = Grow(np.float64, 2)
+        self._vectors = Grow(np.float32, dim)
+        # Only from the first document on that is more than one chunk of weight 1.
+        self._units: Grow | None = None
+        self._starts.extend(0, 1)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def rows(self) -> int:
+        """How many chunks are held, dead ones included."""
+        return len(self._vectors)
+
+    def upsert(self, row: LogRow, vectors: NDArray[np.float32]) -> None:
+        """Add a document with its chunks' vectors, in place of what was there by its id."""
+        chunks = row.chunks
+        if chunks is None:  # pragma: no cover - an upsert has chunks
+            return
+        self.drop(row.doc_id)
+        n = len(vectors)
+        self._ordinals[row.doc_id] = len(self._names)
+        self._names.append(row.doc_id)
+        self._tags.append(row.tags)
+        self._slots.extend(row.slot, 1)
+        self._versions.extend(row.version, 1)
+        self._weights.extend(row.weight, 1)
+        self._seqs.extend(row.seq, 1)
+        self._live.extend(True, 1)  # noqa: FBT003 - a value, no flag
+        self._positions.extend(chunks.positions, n)
+        self._chunk_weights.extend(chunks.weights, n)
+        self._spans.extend(chunks.spans, n)
+        self._add_unit(vectors, chunks.weights)
+        self._vectors.extend(vectors, n)
+        self._starts.extend(len(self._vectors), 1)
+
+    def _add_unit(self, vectors: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+        if not self.by_document:
+            return
+        if self._units is None:
+            if len(vectors) == 1 and weights[0] == 1.0:
+                return
+            self._units = Grow(np.float32, self.dim)
+            self._units.extend(self._vectors.view(), len(self._vectors))
+        self._units.extend(run_sums(vectors, np.zeros(1, np.int64), weights), 1)
+
+    def patch(self, row: LogRow) -> bool:
+        """Replace version, weight and tags of a live document; False when it is not here."""
+        ordinal = self._ordinals.get(row.doc_id)
+        if ordinal is None:
+            return False
+        # Snapshots hold copies of these columns, so they may be written in place.
+        self._versions.view()[ordinal] = row.version
+        self._weights.view()[ordinal] = row.weight
+        self._tags[ordinal] = row.tags
+        return True
+
+    def drop(self, doc_id: str) -> None:
+        """Make a document dead, if it is here."""
+        ordinal = self._ordinals.pop(doc_id, None)
+        if ordinal is not None:
+            self._live.view()[ordinal] = False
+
+    def freeze(self) -> Part:
+        """Return what was collected so far; later changes do not touch it."""
+        count = len(self)
+        weights, live = self._weights.view().copy(), self._live.view().copy()
+        columns = Columns(
+            DeltaIds(self._names, self._ordinals, count),
+            self._slots.view(),
+            self._starts.view(),
+            self._positions.view(),
+            self._chunk_weights.view(),
+            self._spans.view(),
+            self._vectors.view(),
+        )
+        return Part(
+            name="delta",
+            columns=columns,
+            metric=self.metric,
+            by_document=self.by_document,
+            units=self._vectors.view() if self._units is None else self._units.view(),
+            engine=None,
+            versions=self._versions.view().copy(),
+            weights=weights,
+            live=live,
+            live_count=int(np.count_nonzero(live)),
+            is_uniform=bool((weights == 1.0).all()),
+        )

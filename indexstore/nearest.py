@@ -1,0 +1,274 @@
+"""The best documents of one part: candidates from its engine or a scan, scored exactly.
+
+A document is scored over all of its chunks, never over those alone that the engine happened to
+find. So an engine only proposes; it is asked for more until the last wanted document is better
+than any document not yet seen could be (the threshold algorithm: Fagin, Lotem, Naor, PODS 2001).
+Where that grows dearer than looking at everything, everything is looked at. The answer therefore
+does not depend on how documents are spread over segments, delta and shards.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexstore.batch import Batch
+from indexstore.engines.base import RowMask
+from indexstore.part import Part
+from indexstore.runs import Indices
+from indexstore.scoring import best_columns, pair_relevance, reduce_runs, relevance
+
+SLACK = 6  # candidates beyond the wanted, so that one look nearly always settles a query
+WIDEN = 4  # how much further each look goes
+SCAN_SHARE = 20  # from a 20th of the rows on, a scan is cheaper than the engine
+REFINE = 4  # candidates a wanted document, where the engine's own scores are rough
+BLOCK_SCORES = 1 << 23  # scores held at a time while scanning: 32 MB
+GATHER_SHARE = 4  # below a quarter of the rows, copying them out is cheaper than passing over
+
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """Which documents may come, and how hard to look."""
+
+    want: int
+    documents: NDArray[np.bool_] | None = None  # chosen by a filter; None: all live ones
+    exact: bool = False
+    effort: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Documents found, in no order: the query, the document's ordinal, the score."""
+
+    queries: Indices
+    documents: Indices
+    scores: Scores
+
+    @classmethod
+    def joined(cls, pieces: "list[Found]") -> "Found":
+        """Put several answers together."""
+        if len(pieces) == 1:
+            return pieces[0]
+        return cls(
+            np.concatenate([piece.queries for piece in pieces] or [np.empty(0, np.int64)]),
+            np.concatenate([piece.documents for piece in pieces] or [np.empty(0, np.int64)]),
+            np.concatenate([piece.scores for piece in pieces] or [np.empty(0, np.float32)]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """Candidates of some queries, -1 where there are none, and what the unseen may score."""
+
+    documents: Indices  # (q, w), each document once a row
+    bounds: NDArray[np.float64]  # (q,)
+
+
+def best_documents(part: Part, batch: Batch, scope: Scope) -> Found:
+    """Return at least the best ``want`` documents of every query, with all equals of the last."""
+    mask = part.unit_mask(scope.documents)
+    available = len(part.units) if mask is None else mask.count
+    if not available or not len(batch):
+        return Found.joined([])
+    width = scope.want + SLACK
+    lossy = part.engine is not None and part.engine.vectors is None
+    width = width * REFINE if lossy else width
+    pending, pieces = np.arange(len(batch)), []
+    if _engine_helps(part, batch, scope, mask):
+        while len(pending) and width * SCAN_SHARE <= len(part.units):
+            proposal = _propose(part, batch, scope, (pending, width, mask, available))
+            settled, found = _settle(part, batch, scope.want, (pending, proposal, lossy))
+            pieces.append(found)
+            pending = pending[~settled]
+            width *= WIDEN
+    if len(pending):
+        pieces.extend(_scan(part, batch, scope, pending))
+    return Found.joined(pieces)
+
+
+def _engine_helps(part: Part, batch: Batch, scope: Scope, mask: RowMask | None) -> bool:
+    if part.engine is None or part.engine.is_exact or scope.exact:
+        return False
+    if part.by_document and not part.finds_documents(batch.reduction):
+        return False  # built for another score: its units say nothing about this one
+    if mask is not None and not part.engine.worth_filtering(mask):
+        return False
+    if part.finds_documents(batch.reduction):
+        return True
+    # No bound is known for a product of scores, nor where being unlike counts.
+    return batch.reduction != "multiply" and bool((batch.weights >= 0).all())
+
+
+def _propose(
+    part: Part,
+    batch: Batch,
+    scope: Scope,
+    look: tuple[Indices, int, RowMask | None, int],
+) -> Proposal:
+    """Ask the engine for the nearest units of the pending queries."""
+    pending, width, mask, available = look
+    linear = part.finds_documents(batch.reduction)
+    rows, begins = (pending, None) if linear else batch.rows_of(pending)
+    table = batch.joined if linear else batch.rows
+    queries = table if len(rows) == len(table) else table[rows]
+    assert part.engine is not None  # noqa: S101 - asked for by _engine_helps
+    scores, units = part.engine.search(queries, width, mask, effort=scope.effort)
+    found = (units >= 0).sum(axis=1)
+    last = scores[np.arange(len(units)), np.maximum(found - 1, 0)].astype(np.float64)
+    # Everything was found: nothing is unseen. Too little was: only a scan can tell.
+    last[found >= available] = -np.inf
+    last[found < min(units.shape[1], available)] = np.inf
+    documents = part.unit_documents(units)
+    if begins is None:
+        return Proposal(documents, _bounds(part, batch, last))
+    bounds = np.where(np.isfinite(last), last, last) * batch.weights[rows]
+    bounds = reduce_runs(bounds, begins, "sum" if batch.reduction == "sum" else "max")
+    return Proposal(_merged(documents, begins), _bounds(part, batch, np.nan_to_num(
+        bounds, nan=np.inf, posinf=np.inf, neginf=-np.inf)))  # fmt: skip
+
+
+def _bounds(part: Part, batch: Batch, last: NDArray[np.float64]) -> NDArray[np.float64]:
+    low, high = part.ceilings(batch.reduction)
+    if low == high == 1.0:
+        return last
+    with np.errstate(invalid="ignore"):  # infinity times a ceiling of 0
+        return np.nan_to_num(np.where(last > 0, last * high, last * low), nan=0.0,
+                             posinf=np.inf, neginf=-np.inf)  # fmt: skip
+
+
+def _merged(documents: Indices, begins: Indices) -> Indices:
+    """Lay the rows of each query side by side, every document once."""
+    rows, width = documents.shape
+    counts = np.diff(np.append(begins, rows))
+    deepest = int(counts.max())
+    table = np.full((len(begins), deepest, width), -1, np.int64)
+    owner = np.repeat(np.arange(len(begins)), counts)
+    table[owner, np.arange(rows) - begins[owner]] = documents
+    wide = np.sort(table.reshape(len(begins), deepest * width), axis=1)
+    wide[:, 1:][wide[:, 1:] == wide[:, :-1]] = -1
+    return wide
+
+
+def _settle(
+    part: Part, batch: Batch, want: int, look: tuple[Indices, Proposal, bool]
+) -> tuple[NDArray[np.bool_], Found]:
+    """Score candidates exactly; tell which queries need no wider look, and their best."""
+    pending, proposal, lossy = look
+    scores = document_scores(part, batch, pending, proposal.documents)
+    last = _nth_best(scores, want)
+    if lossy:  # its bounds are rough as well: trust the refinement, unless it found too few
+        settled = ~np.isposinf(proposal.bounds)
+    else:
+        # float32 scores of an engine err in the last digits: stay clear of them.
+        margin = 1e-5 * np.abs(last) + 1e-7
+        with np.errstate(invalid="ignore"):
+            settled = (proposal.bounds < last - margin) | np.isneginf(proposal.bounds)
+    chosen = (scores >= last[:, None]) & (proposal.documents >= 0) & settled[:, None]
+    at, column = np.nonzero(chosen)
+    return settled, Found(pending[at], proposal.documents[at, column], scores[at, column])
+
+
+def _nth_best(scores: Scores, want: int) -> Scores:
+    if scores.shape[1] < want:
+        return np.full(len(scores), -np.inf, np.float32)
+    return np.partition(scores, scores.shape[1] - want, axis=1)[:, scores.shape[1] - want]
+
+
+def document_scores(part: Part, batch: Batch, pending: Indices, documents: Indices) -> Scores:
+    """Score candidates (q, w) over all of their chunks; -inf where there is none."""
+    if part.finds_documents(batch.reduction):
+        queries = batch.joined if len(pending) == len(batch) else batch.joined[pending]
+        safe = np.maximum(documents, 0)
+        rows = part.units[safe.reshape(-1)].reshape(*documents.shape, -1).astype(np.float64)
+        scores = np.matmul(rows, queries.astype(np.float64)[:, :, None])[:, :, 0]
+        factors = part.factors(batch.reduction)
+        if factors is not None:
+            scores = scores * factors[safe]
+        return np.where(documents < 0, np.float32(-np.inf), scores.astype(np.float32))
+    at, column = np.nonzero(documents >= 0)
+    scores = np.full(documents.shape, -np.inf, np.float32)
+    scores[at, column] = _pair_scores(part, batch, pending[at], documents[at, column])
+    return scores
+
+
+def _pair_scores(part: Part, batch: Batch, queries: Indices, documents: Indices) -> Scores:
+    """Score document i for query i: every chunk against every row of the query."""
+    if not len(queries):
+        return np.empty(0, np.float32)
+    chunks, begins = part.chunk_rows(documents)
+    owner = np.repeat(np.arange(len(documents)), np.diff(np.append(begins, len(chunks))))
+    rows, row_begins = batch.rows_of(queries[owner])
+    depth = np.diff(np.append(row_begins, len(rows)))
+    chunks = np.repeat(chunks, depth)
+    scores = pair_relevance(batch.metric, batch.rows[rows], part.columns.vectors[chunks])
+    scores *= part.columns.weights[chunks].astype(np.float64)
+    scores *= batch.weights[rows].astype(np.float64)
+    pair_begins = row_begins[begins]
+    reduced = reduce_runs(scores, pair_begins, batch.reduction)
+    return (reduced * part.weights[documents].astype(np.float64)).astype(np.float32)
+
+
+def _scan(part: Part, batch: Batch, scope: Scope, pending: Indices) -> "list[Found]":
+    """Look at every document that may come, a block of queries at a time."""
+    keep = part.live if scope.documents is None else scope.documents & part.live
+    chosen = None if keep.all() else np.flatnonzero(keep)
+    rows = len(part.columns.positions)
+    if part.finds_documents(batch.reduction):
+        rows = part.count
+    depth = max(1, len(batch.rows) // len(batch))
+    step = max(1, BLOCK_SCORES // (rows * depth))
+    return [
+        _scan_block(part, batch, scope.want, (pending[i : i + step], chosen))
+        for i in range(0, len(pending), step)
+    ]
+
+
+def _scan_block(
+    part: Part, batch: Batch, want: int, look: tuple[Indices, Indices | None]
+) -> Found:
+    pending, chosen = look
+    scores = _scanned_scores(part, batch, pending, chosen)
+    count = scores.shape[1]
+    width, pieces = want + SLACK, []
+    while len(pending):
+        best, columns = best_columns(scores, width)
+        documents = columns if chosen is None else chosen[columns]
+        unseen = best[:, -1].astype(np.float64) if width < count else np.full(len(best), -np.inf)
+        settled, found = _settle(part, batch, want, (pending, Proposal(documents, unseen), False))
+        pieces.append(found)
+        pending, scores = pending[~settled], scores[~settled]
+        width *= WIDEN
+    return Found.joined(pieces)
+
+
+def _scanned_scores(
+    part: Part, batch: Batch, pending: Indices, chosen: Indices | None
+) -> Scores:
+    """Score the chosen documents, (q, documents), in single precision."""
+    factors = part.factors(batch.reduction)
+    if part.finds_documents(batch.reduction):
+        if chosen is None:
+            scores = batch.joined[pending] @ part.units.T
+        elif len(chosen) * GATHER_SHARE < part.count:
+            scores = batch.joined[pending] @ part.units[chosen].T
+        else:
+            scores = (batch.joined[pending] @ part.units.T)[:, chosen]
+        if factors is not None:
+            scores *= factors if chosen is None else factors[chosen]
+        return scores
+    documents = np.arange(part.count) if chosen is None else chosen
+    chunks, begins = part.chunk_rows(documents)
+    rows, row_begins = batch.rows_of(pending)
+    vectors = part.columns.vectors
+    pairs = relevance(
+        batch.metric, batch.rows[rows], vectors if chosen is None else vectors[chunks]
+    )
+    pairs = pairs * part.columns.weights[chunks] * batch.weights[rows][:, None]
+    return _reduced(pairs, begins, row_begins, batch.reduction) * part.weights[documents]
+
+
+def _reduced(pairs: Scores, begins: Indices, row_begins: Indices, reduction: str) -> Scores:
+    by_query = reduce_runs(pairs.T, row_begins, reduction).T  # type: ignore[arg-type]
+    return reduce_runs(np.ascontiguousarray(by_query), begins, reduction)  # type: ignore[arg-type]

@@ -1,0 +1,167 @@
+"""A part of a shard's snapshot: one segment or the delta, as a search sees it. Immutable."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexstore.engines.base import Engine, RowMask
+from indexstore.model import Metric
+from indexstore.runs import Indices, rows_of
+from indexstore.scoring import Reduction, is_linear, reduce_runs
+
+Tags = Mapping[str, Any]
+
+
+class Ids(Protocol):
+    """Ids by ordinal and ordinals by id."""
+
+    def __len__(self) -> int: ...
+
+    def at(self, ordinals: Indices) -> list[str]:
+        """Return the ids at these ordinals."""
+        ...
+
+    def find(self, doc_ids: Sequence[str]) -> Indices:
+        """Return the ordinal of each id, -1 where it is not here."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """What never changes of m documents and their n chunks."""
+
+    ids: Ids
+    slots: NDArray[np.int16]  # (m,)
+    starts: Indices  # (m + 1,) the first chunk of each document
+    positions: NDArray[np.int32]  # (n,)
+    weights: NDArray[np.float32]  # (n,)
+    spans: NDArray[Any]  # (n, 2)
+    vectors: NDArray[np.float32]  # (n, d)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Documents of one segment or of the delta, with all that later log rows did to them.
+
+    A unit is what the engine finds: a document (its one vector is the weighted sum of its
+    chunks, see ``scoring.is_linear``) or a chunk.
+    """
+
+    name: str
+    columns: Columns
+    metric: Metric
+    by_document: bool  # units are documents
+    units: NDArray[np.float32]  # (u, d), what the engine was built from
+    engine: Engine | None  # None: there is only the scan
+    versions: NDArray[np.int64]  # (m,)
+    weights: NDArray[np.float32]  # (m,) of documents
+    live: NDArray[np.bool_]  # (m,) false: deleted, superseded, or another shard's
+    live_count: int
+    is_uniform: bool  # every document weighs 1
+    patched: Mapping[int, Tags] = field(default_factory=dict)  # newer tags by ordinal
+    _memo: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def count(self) -> int:
+        """How many documents there are, dead ones included."""
+        return len(self.live)
+
+    @property
+    def is_simple(self) -> bool:
+        """Tell whether every document has one chunk only."""
+        return len(self.columns.positions) == self.count
+
+    def finds_documents(self, reduction: Reduction) -> bool:
+        """Tell whether the score is one inner product with a document's own vector."""
+        return self.by_document and is_linear(self.metric, reduction)
+
+    def unit_mask(self, documents: NDArray[np.bool_] | None = None) -> RowMask | None:
+        """Return the units that may be found, of live and chosen documents; None means all."""
+        if documents is None:
+            if "mask" not in self._memo:
+                whole = self.live_count == self.count
+                self._memo["mask"] = None if whole else self._mask_of(self.live)
+            mask: RowMask | None = self._memo["mask"]
+            return mask
+        return self._mask_of(documents & self.live)
+
+    def _mask_of(self, documents: NDArray[np.bool_]) -> RowMask:
+        if self.by_document:
+            return RowMask.of(documents)
+        return RowMask.of(np.repeat(documents, np.diff(self.columns.starts)))
+
+    def unit_documents(self, units: Indices) -> Indices:
+        """Return the document of each unit; -1 stays -1."""
+        if self.by_document or self.is_simple:
+            return units
+        if "owners" not in self._memo:
+            lengths = np.diff(self.columns.starts)
+            self._memo["owners"] = np.append(np.repeat(np.arange(self.count), lengths), -1)
+        return np.asarray(self._memo["owners"][units])
+
+    def factors(self, reduction: Reduction) -> NDArray[np.float64] | None:
+        """Return what multiplies each document's inner product; None where it is 1 for all."""
+        if reduction != "avg" or self.is_simple:
+            return None if self.is_uniform else self.weights.astype(np.float64)
+        return self.weights / np.diff(self.columns.starts)
+
+    def ceilings(self, reduction: Reduction) -> tuple[float, float]:
+        """Return how far, at least and at most, a document's score can be above a unit's.
+
+        A document none of whose units is nearer than ``t`` scores at most ``t`` times the
+        second number, or times the first where ``t`` is negative.
+        """
+        key = f"ceilings:{reduction}:{self.finds_documents(reduction)}"
+        if key not in self._memo:
+            self._memo[key] = self._ceilings(reduction)
+        bounds: tuple[float, float] = self._memo[key]
+        return bounds
+
+    def _ceilings(self, reduction: Reduction) -> tuple[float, float]:
+        if self.finds_documents(reduction):
+            factors = self.factors(reduction)
+            if factors is None:
+                return 1.0, 1.0
+            chosen = factors[self.live]
+            return (float(chosen.min()), float(chosen.max())) if len(chosen) else (0.0, 0.0)
+        starts, weights = self.columns.starts[:-1], self.columns.weights
+        if reduction == "sum":
+            low = high = reduce_runs(weights.astype(np.float64), starts, "sum") * self.weights
+        else:
+            low = reduce_runs(weights, starts, "min") * self.weights
+            high = reduce_runs(weights, starts, "max") * self.weights
+        low, high = low[self.live], high[self.live]
+        return (float(low.min()), float(high.max())) if len(low) else (0.0, 0.0)
+
+    def without(self, ordinals: Indices) -> "Part":
+        """Return the part with these documents dead."""
+        if not len(ordinals) or not self.live[ordinals].any():
+            return self
+        live = self.live.copy()
+        live[ordinals] = False
+        return replace(self, live=live, live_count=int(np.count_nonzero(live)), _memo={})
+
+    def patched_with(self, changes: Mapping[int, tuple[int, float, Tags]]) -> "Part":
+        """Return the part with (version, weight, tags) of some documents replaced."""
+        if not changes:
+            return self
+        at = np.fromiter(changes, np.int64, len(changes))
+        versions, weights = self.versions.copy(), self.weights.copy()
+        versions[at] = [change[0] for change in changes.values()]
+        weights[at] = [change[1] for change in changes.values()]
+        tags = {**self.patched, **{i: change[2] for i, change in changes.items()}}
+        return replace(
+            self,
+            versions=versions,
+            weights=weights,
+            is_uniform=bool((weights == 1.0).all()),
+            patched=tags,
+            _memo={},
+        )
+
+    def chunk_rows(self, documents: Indices) -> tuple[Indices, Indices]:
+        """Return the chunk rows of some documents, and where each document's begin."""
+        return rows_of(self.columns.starts, documents)

@@ -1,0 +1,160 @@
+"""Writes a segment's folder from log rows, a row at a time, with vectors straight to disk."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+
+from indexstore.engines import create
+from indexstore.ids import DocIds
+from indexstore.model import IndexConfig, LogRow
+from indexstore.part import Tags
+from indexstore.runs import starts_of
+from indexstore.scoring import finds_documents, run_sums
+from indexstore.segment import DROPPED, ENGINE, FORMAT, META, PATCHES, UNITS, VECTORS, file_digest
+
+
+class SegmentWriter:
+    """Collects the documents of one segment; ``finish`` builds the engine and the meta data."""
+
+    def __init__(self, folder: Path, config: IndexConfig, *, dim: int) -> None:
+        self.folder, self.config, self.dim = folder, config, dim
+        self.by_document = finds_documents(config)
+        self._ordinals: dict[str, int] = {}
+        self._tags: list[Tags] = []
+        self._documents: list[tuple[int, int, float]] = []  # slot, version, weight
+        self._lengths: list[int] = []
+        self._positions: list[NDArray[np.int32]] = []
+        self._weights: list[NDArray[np.float32]] = []
+        self._spans: list[NDArray[Any]] = []
+        self._dropped: list[str] = []
+        self._patches: dict[str, tuple[int, float, Tags]] = {}
+        self._vectors: BinaryIO = (folder / VECTORS).open("wb")
+        self._units: BinaryIO | None = None  # from the first document on that needs one
+        self._rows = 0
+        self._unit_file: str | None = VECTORS  # None: the engine keeps them
+
+    @property
+    def documents(self) -> int:
+        """How many documents were added."""
+        return len(self._documents)
+
+    @property
+    def rows(self) -> int:
+        """How many chunks were added."""
+        return self._rows
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether the segment would change nothing."""
+        return not (self._documents or self._dropped or self._patches)
+
+    def add(self, row: LogRow, vectors: NDArray[np.float32]) -> None:
+        """Add a document whose vectors are checked by now."""
+        if row.chunks is None:  # pragma: no cover - only upserts are added
+            return
+        self._ordinals[row.doc_id] = len(self._documents)
+        self._documents.append((row.slot, row.version, row.weight))
+        self._tags.append(row.tags)
+        self._lengths.append(len(vectors))
+        self._positions.append(row.chunks.positions)
+        self._weights.append(row.chunks.weights)
+        self._spans.append(row.chunks.spans)
+        self._patches.pop(row.doc_id, None)
+        self._add_unit(vectors, row.chunks.weights)
+        self._vectors.write(np.ascontiguousarray(vectors, np.float32).data)
+        self._rows += len(vectors)
+
+    def _add_unit(self, vectors: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+        if not self.by_document:
+            return
+        if self._units is None:
+            if len(vectors) == 1 and weights[0] == 1.0:
+                return
+            # Every document so far was one chunk of weight 1: its own unit.
+            self._vectors.flush()
+            self._units = (self.folder / UNITS).open("wb")
+            self._unit_file = UNITS
+            with (self.folder / VECTORS).open("rb") as written:
+                while block := written.read(1 << 24):
+                    self._units.write(block)
+        self._units.write(run_sums(vectors, np.zeros(1, np.int64), weights).data)
+
+    def patch(self, row: LogRow) -> None:
+        """Replace version, weight and tags: here if the document is here, else further back."""
+        ordinal = self._ordinals.get(row.doc_id)
+        if ordinal is None:
+            self._patches[row.doc_id] = (row.version, row.weight, row.tags)
+            return
+        self._documents[ordinal] = (row.slot, row.version, row.weight)
+        self._tags[ordinal] = row.tags
+
+    def drop(self, doc_id: str) -> None:
+        """Hide a document that an older segment may hold."""
+        self._patches.pop(doc_id, None)
+        self._dropped.append(doc_id)
+
+    def finish(self) -> str:
+        """Write the rest, build the engine, and return the checksum that the manifest keeps."""
+        self._vectors.close()
+        if self._units is not None:
+            self._units.close()
+        self._write_columns()
+        self._build_engine()
+        return self._write_meta()
+
+    def _write_columns(self) -> None:
+        folder, documents = self.folder, self._documents
+        DocIds.of(list(self._ordinals)).write(folder)
+        DocIds.of(self._dropped).write(folder, DROPPED)
+        columns: Mapping[str, NDArray[Any]] = {
+            "slots": np.array([slot for slot, _, _ in documents], np.int16),
+            "versions": np.array([version for _, version, _ in documents], np.int64),
+            "doc_weights": np.array([weight for _, _, weight in documents], np.float32),
+            "starts": starts_of(self._lengths),
+            "positions": np.concatenate([np.empty(0, np.int32), *self._positions]),
+            "weights": np.concatenate([np.empty(0, np.float32), *self._weights]),
+            "spans": np.concatenate([np.empty((0, 2), np.float64), *self._spans]),
+        }
+        for name, column in columns.items():
+            np.save(folder / f"{name}.npy", column)
+        patches = [(doc_id, *patch) for doc_id, patch in self._patches.items()]
+        (folder / PATCHES).write_bytes(msgpack.packb(patches))
+
+    def _build_engine(self) -> None:
+        if not self._documents:
+            return
+        source = self.folder / (self._unit_file or VECTORS)
+        rows = np.memmap(source, np.float32, "r").reshape(-1, self.dim).view(np.ndarray)
+        engine = create(self.config, dim=self.dim)
+        engine.build(rows, self.folder / ENGINE)
+        engine.open(self.folder / ENGINE)
+        if engine.vectors is not None:  # no need to keep them twice
+            source.unlink()
+            self._unit_file = None
+        engine.close()
+
+    def _write_meta(self) -> str:
+        names = sorted(p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if
+                       p.is_file())  # fmt: skip
+        meta = {
+            "format": FORMAT,
+            "dim": self.dim,
+            "metric": self.config.metric,
+            "engine": self.config.engine,
+            "by_document": self.by_document,
+            "documents": self.documents,
+            "rows": self.rows,
+            "units": self.documents if self.by_document else self.rows,
+            "vectors": (self.folder / VECTORS).exists(),
+            "unit_file": self._unit_file,
+            "files": {name: file_digest(self.folder / name) for name in names},
+        }
+        raw = json.dumps(meta, indent=1).encode()
+        (self.folder / META).write_bytes(raw)
+        return hashlib.sha256(raw).hexdigest()

@@ -1,0 +1,236 @@
+"""A shard as a search worker serves it: segments, delta, and a log read to its end, over and over.
+
+It owns nothing: two shards of the same place are replicas of each other, without knowing it.
+Searches run on immutable snapshots; reading the log and swapping segments never block them.
+"""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from indexstore.answer import Merged, hits_of
+from indexstore.batch import Batch
+from indexstore.contents import Contents, load
+from indexstore.model import Float32
+from indexstore.nearest import Scope, best_documents
+from indexstore.part import Part
+from indexstore.place import Place
+from indexstore.query import ShardHits, ShardQuery
+from indexstore.scoring import default_reduction
+from indexstore.segment import Segment
+
+PAGE_ROWS = 2000  # log rows read at a time
+MANIFEST_POLL_S = 1.0  # new segments are no news to a reader of the log: no hurry
+WAIT_S = 0.004  # between two looks at the log while somebody waits for a row
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStats:
+    """What a shard serves and how far it has read, for announcements and status pages."""
+
+    applied_seq: int
+    documents: int
+    chunks: int
+    delta_rows: int
+    segments: int
+    deleted_ratio: float
+    generation: int
+    epoch: int
+    refused: int  # documents whose vectors the index cannot hold
+    corrupt: dict[str, str] = field(default_factory=dict)  # segments not served, and why
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """What searches see: swapped whole."""
+
+    parts: tuple[Part, ...]
+    applied_seq: int
+    dim: int | None
+    delta_rows: int
+    segments: int
+
+
+class Shard:
+    """One shard of one index; every method may be called by any thread at any time."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.reduction = default_reduction(place.config)
+        self._changing = threading.RLock()
+        self._opened: dict[str, Segment] = {}
+        self._corrupt: dict[str, str] = {}
+        self._snapshot = Snapshot((), -1, place.config.dim, 0, 0)
+        self._contents: Contents | None = None
+        self._purged_seq = self._epoch = 0
+        self._manifest_at = 0.0
+
+    @classmethod
+    def open(cls, place: Place) -> Self:
+        """Load the segments and read the log to its end."""
+        shard = cls(place)
+        shard.catch_up()
+        return shard
+
+    @property
+    def applied_seq(self) -> int:
+        """How far the log has been read."""
+        return self._snapshot.applied_seq
+
+    def catch_up(self, min_seq: int | None = None, deadline: float | None = None) -> int:
+        """Read the log to its end, or until ``min_seq``; return how far it has been read.
+
+        Args:
+            min_seq: wait for this sequence number; None looks once.
+            deadline: stop waiting at this time (seconds since the epoch).
+        """
+        while min_seq is None or self.applied_seq < min_seq:
+            with self._changing:
+                if min_seq is None or self.applied_seq < min_seq:
+                    self._advance()
+            is_late = deadline is not None and time.time() >= deadline
+            if min_seq is None or self.applied_seq >= min_seq or is_late:
+                break
+            time.sleep(WAIT_S)
+        return self.applied_seq
+
+    def search(self, query: ShardQuery) -> ShardHits:
+        """Answer a batch of queries from what has been read, at least up to ``query.min_seq``.
+
+        When the deadline passes before that, the answer's ``applied_seq`` tells.
+
+        Raises:
+            DimensionError: the queries are not as wide as the index's vectors.
+            InvalidVectorError: a query holds what cannot be compared.
+        """
+        if query.min_seq > self.applied_seq:
+            self.catch_up(query.min_seq, query.deadline)
+        snapshot = self._snapshot
+        if snapshot.dim is None or not query.queries:
+            return ShardHits.none(query.queries, applied_seq=snapshot.applied_seq)
+        reduction = query.score or self.reduction
+        batch = Batch.of(
+            query, metric=self.place.config.metric, dim=snapshot.dim, reduction=reduction
+        )
+        parts = [_excluding(part, query) for part in snapshot.parts]
+        scope = Scope(query.limit + query.spare, None, query.exact, query.ef)
+        found = [best_documents(part, batch, scope) for part in parts]
+        merged = Merged(parts, found, query)
+        return hits_of(parts, merged, batch, query, applied_seq=snapshot.applied_seq)
+
+    def vectors_of(self, doc_ids: list[str]) -> dict[str, tuple[Float32, Float32]]:
+        """Return the chunks' vectors and weights of the documents that are here, by id."""
+        vectors = {}
+        for part in self._snapshot.parts:
+            at = part.columns.ids.find(doc_ids)
+            for doc_id, ordinal in zip(doc_ids, at.tolist(), strict=True):
+                if ordinal >= 0 and part.live[ordinal]:
+                    rows = part.chunk_rows(np.array([ordinal]))[0]
+                    vectors[doc_id] = (part.columns.vectors[rows], part.columns.weights[rows])
+        return vectors
+
+    def stats(self) -> ShardStats:
+        """Return what is served now."""
+        snapshot = self._snapshot
+        held = sum(part.count for part in snapshot.parts)
+        live = sum(part.live_count for part in snapshot.parts)
+        return ShardStats(
+            applied_seq=snapshot.applied_seq,
+            documents=live,
+            chunks=sum(len(part.columns.positions) for part in snapshot.parts),
+            delta_rows=snapshot.delta_rows,
+            segments=snapshot.segments,
+            deleted_ratio=1 - live / held if held else 0.0,
+            generation=self.place.generation,
+            epoch=self._epoch,
+            refused=self._contents.refused if self._contents else 0,
+            corrupt=dict(self._corrupt),
+        )
+
+    def close(self) -> None:
+        """Let go of the segments; searches under way finish on theirs."""
+        with self._changing:
+            self._snapshot = Snapshot((), self.applied_seq, self._snapshot.dim, 0, 0)
+            self._contents = None
+            self._opened = {}
+
+    def _advance(self) -> None:
+        """Look at manifest and log once, and show searches what is new."""
+        info = self.place.counters()
+        self._epoch = info.epoch
+        contents = self._contents
+        if contents is None or self._is_stale(contents, info.purged_seq):
+            contents = self._reload(info.purged_seq)
+        while not self._read_log(contents):
+            contents = self._reload(self.place.counters().purged_seq)
+        self._contents = contents
+
+    def _is_stale(self, contents: Contents, purged_seq: int) -> bool:
+        """Tell whether segments must be looked up again: new ones, or rows missed for good."""
+        if contents.cursor < purged_seq and purged_seq > self._purged_seq:
+            return True
+        now = time.monotonic()
+        if now < self._manifest_at + MANIFEST_POLL_S:
+            return False
+        self._manifest_at = now
+        known = {segment.info.id for segment in contents.segments} | set(self._corrupt)
+        listed = {info.id for info in self.place.segments()}
+        return not listed <= known | self._redundant or not known <= listed | set(self._corrupt)
+
+    def _reload(self, purged_seq: int) -> Contents:
+        self._purged_seq = purged_seq
+        self._manifest_at = time.monotonic()
+        listed = {info.id for info in self.place.segments()}
+        self._corrupt = {i: why for i, why in self._corrupt.items() if i in listed}
+        contents = load(
+            self.place, opened=self._opened, corrupt=self._corrupt, purged_seq=purged_seq
+        )
+        self._opened = {segment.info.id: segment for segment in contents.segments}
+        self._redundant = listed - set(self._opened) - set(self._corrupt)
+        return contents
+
+    def _read_log(self, contents: Contents) -> bool:
+        """Apply the log to its end; False when rows were purged that had not been read."""
+        changed = contents is not self._contents
+        while True:
+            # Sequence numbers are given in commit order: all up to this one can be read now.
+            last_seq = self.place.counters().last_seq
+            rows = self.place.log.tail(
+                self.place.collection,
+                contents.cursor,
+                generation=self.place.generation,
+                slots=self.place.slots,
+                limit=PAGE_ROWS,
+            )
+            purged_seq = self.place.counters().purged_seq if rows else self._purged_seq
+            if purged_seq > max(self._purged_seq, contents.cursor):
+                return False
+            contents.apply(rows)
+            is_end = len(rows) < PAGE_ROWS
+            contents.cursor = max(
+                contents.cursor, rows[-1].seq if rows else 0, last_seq if is_end else 0
+            )
+            changed = changed or bool(rows)
+            if is_end:
+                break
+        self._publish(contents, changed=changed)
+        return True
+
+    def _publish(self, contents: Contents, *, changed: bool) -> None:
+        self._snapshot = Snapshot(
+            contents.freeze() if changed else self._snapshot.parts,
+            contents.cursor,
+            contents.dim,
+            contents.delta_rows,
+            len(contents.segments),
+        )
+
+
+def _excluding(part: Part, query: ShardQuery) -> Part:
+    if not query.exclude:
+        return part
+    at = part.columns.ids.find(query.exclude)
+    return part.without(at[at >= 0])

@@ -1,0 +1,46 @@
+"""Rows of vectors at the edge of the store: checked, made float32, and unit where asked."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from indexstore.errors import DimensionError, InvalidVectorError
+from indexstore.model import Metric
+
+
+def checked_rows(rows: ArrayLike, *, dim: int | None, metric: Metric) -> NDArray[np.float32]:
+    """Return the rows as an index of this metric takes them, or refuse them whole.
+
+    The result of a row depends on that row alone, bit for bit, however many come with it: so
+    a document has the same vector in every replica and after every rebuild.
+
+    Raises:
+        DimensionError: the rows are not ``dim`` wide.
+        InvalidVectorError: a row holds a NaN or an infinity, or has length 0 where the metric
+            is cosine.
+    """
+    table = np.ascontiguousarray(np.atleast_2d(np.asarray(rows, np.float32)))
+    if table.ndim != 2 or (dim is not None and table.shape[1] != dim):  # noqa: PLR2004
+        raise DimensionError(dim or 0, table.shape[-1])
+    require_finite(table)
+    return unit_rows(table) if metric == "cosine" else table
+
+
+def require_finite(rows: NDArray[np.float32]) -> None:
+    """Refuse rows with a NaN or an infinity, naming the first."""
+    # One multiply-add a number finds nearly every matrix clean: a NaN or an infinity anywhere
+    # makes the sum of squares not finite. Only then is it looked for (overflow is innocent).
+    flat = rows.reshape(-1)
+    if np.isfinite(np.dot(flat, flat)):
+        return
+    faulty = ~np.isfinite(rows).all(axis=1)
+    if faulty.any():
+        raise InvalidVectorError(f"row {int(np.argmax(faulty))} holds a NaN or an infinity")
+
+
+def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the rows with length 1; one of length 0 is refused."""
+    wide = rows.astype(np.float64)
+    lengths = np.sqrt(np.square(wide).sum(axis=1))
+    if not lengths.all():
+        raise InvalidVectorError(f"row {int(np.argmin(lengths))} has length 0, hence no direction")
+    return (wide / lengths[:, None]).astype(np.float32)
