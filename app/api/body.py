@@ -19,6 +19,8 @@ from app.api.problems import Problem
 MAX_DEPTH = 64
 #: Beyond this an integer of JSON becomes a float in orjson, and too large for SQL's integers.
 _HUGE = 2**63
+#: A list of fractions from this length on is a vector: its numbers become float32 anyway.
+_VECTOR_LENGTH = 32
 _JSON = re.compile(r"^application/(json|[\w.+-]+\+json)$")
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
@@ -145,12 +147,13 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _has_huge(value: Any) -> bool:
-    """Tell whether a number outside 64 bits stands anywhere but in a list of fractions."""
+    """Tell whether a number outside 64 bits stands anywhere but in a vector."""
     if type(value) is dict:
         return any(_has_huge(item) for item in value.values())
     if type(value) is list:
-        return bool(value) and type(value[0]) is not float and any(map(_has_huge, value))
-    return type(value) in {int, float} and not -_HUGE <= value < _HUGE
+        is_vector = len(value) >= _VECTOR_LENGTH and type(value[0]) is float
+        return not is_vector and any(map(_has_huge, value))
+    return type(value) in {int, float} and not -_HUGE < value < _HUGE
 
 
 def _refuse_long_integers(body: bytes) -> None:

@@ -4,7 +4,6 @@ import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
-from indexstore.ledger import Ledger
 from pydantic import ValidationError
 from starlette.responses import Response
 
@@ -34,6 +33,7 @@ from app.api.schemas.documents import (
 )
 from app.api.waiting import WhileConnected
 from indexstore.errors import DocumentNotFoundError
+from indexstore.ledger import Ledger
 from indexstore.model import StoredDocument
 
 router = APIRouter(prefix="/v1/collections/{collection}/documents", tags=["documents"])
@@ -142,16 +142,20 @@ async def _outcome(intake: Intake) -> dict[str, tuple[str, str | None]]:
     """Return state and error of the accepted documents that did not make it."""
     house = intake.house
     found: dict[str, tuple[str, str | None]] = {}
-    for state in ("failed", "dead"):
-        cursor = None
-        while True:
-            page = await house.ledger(
-                Ledger.job_documents, intake.job_id, state=state, limit=1_000, cursor=cursor
-            )
-            found |= {d.document.doc_id: ("failed", d.error) for d in page.items}
-            cursor = page.cursor
-            if cursor is None:
-                break
+    cursor = None
+    while True:
+        page = await house.ledger(
+            Ledger.scroll,
+            house.plan.collection,
+            job_id=intake.job_id,
+            states=("failed", "dead"),
+            limit=1_000,
+            cursor=cursor,
+        )
+        found |= {one.document.doc_id: ("failed", one.error) for one in page.items}
+        cursor = page.cursor
+        if cursor is None:
+            break
     return found
 
 

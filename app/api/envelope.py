@@ -96,7 +96,8 @@ class _BoundedBody:
         if message["type"] == "http.request":
             self.received += len(message.get("body", b""))
             if self.received > self.limit:
-                await self.drain()
+                if message.get("more_body", False):
+                    await self.drain()
                 raise self.problem()
         return message
 

@@ -1,5 +1,6 @@
 """From the body of a write to accepted documents: each item judged alone, the good ones kept."""
 
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,9 @@ from app.api.problems import Problem, faults_of
 from app.api.schemas.base import with_hints
 from app.api.schemas.documents import DocumentBody
 from app.settings import Limits
-from indexstore.model import Document
+from compose.plan import ANY_MODALITY
+from compose.planning import modalities_of
+from indexstore.model import Document, new_id
 
 #: Items from which checking happens in a thread, so that queries do not wait behind a large write.
 CHECK_IN_THREAD = 128
@@ -27,6 +30,20 @@ class Refusal:
     doc_id: str | None
     field: str | None
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What items are checked against: limits, and what the flow takes in."""
+
+    limits: Limits
+    modalities: tuple[str, ...] = (ANY_MODALITY,)
+    first: int = 0  # the place of the first item in its request
+    idempotency_key: str | None = None
+
+    def takes(self, modality: str) -> bool:
+        """Tell whether the flow has a branch for this modality."""
+        return modality in self.modalities or ANY_MODALITY in self.modalities
 
 
 @dataclass(slots=True)
@@ -43,14 +60,18 @@ class Intake:
 
     async def take(self, items: Sequence[Any], *, first: int = 0) -> None:
         """Check these items, the first at place ``first``; hand the good ones to the ledger."""
-        limits = self.house.limits
         if len(items) < CHECK_IN_THREAD:
-            good, bad = check(items, first=first, limits=limits)
+            good, bad = check(items, self._context(first))
         else:
-            good, bad = await to_thread.run_sync(lambda: check(items, first=first, limits=limits))
+            good, bad = await to_thread.run_sync(check, items, self._context(first))
         self.refused += bad
         if good:
             await self._submit(good)
+
+    def _context(self, first: int) -> Context:
+        """Return what items are checked against."""
+        modalities = modalities_of(self.house.plan)
+        return Context(self.house.limits, modalities, first, self.idempotency_key)
 
     async def _submit(self, good: dict[int, Document]) -> None:
         """Accept documents; all batches of one write belong to one job."""
@@ -91,15 +112,13 @@ class Intake:
             return Refusal(place, None, None, problem.detail)
 
 
-def check(
-    items: Sequence[Any], *, first: int, limits: Limits
-) -> tuple[dict[int, Document], list[Refusal]]:
+def check(items: Sequence[Any], context: Context) -> tuple[dict[int, Document], list[Refusal]]:
     """Return the documents of these items by place, and the refusals of the rest."""
     good: dict[int, Document] = {}
     bad: list[Refusal] = []
     places: dict[str, int] = {}
-    for place, item in enumerate(items, first):
-        found = item if isinstance(item, Refusal) else _checked(item, place, limits)
+    for place, item in enumerate(items, context.first):
+        found = item if isinstance(item, Refusal) else _checked(item, place, context)
         if isinstance(found, Document):
             twin = places.setdefault(found.doc_id, place)
             if twin != place:
@@ -112,12 +131,24 @@ def check(
     return good, bad
 
 
-def _checked(item: Any, place: int, limits: Limits) -> Document | Refusal:
+def _checked(item: Any, place: int, context: Context) -> Document | Refusal:
     """Return one item as a document, or why it is none."""
+    limits = context.limits
     try:
-        return DocumentBody.model_validate(item, context=limits).document()
+        body = DocumentBody.model_validate(item, context=limits)
     except ValidationError as error:
         fault = with_hints(faults_of(error), DocumentBody)[0]
         given = item.get("id") if isinstance(item, dict) else None
         doc_id = given if isinstance(given, str) and len(given) <= limits.max_id_chars else None
         return Refusal(place, doc_id, fault["field"] or None, fault["reason"])
+    if not context.takes(body.modality):
+        reason = f"the flow takes in {' and '.join(context.modalities)} only"
+        return Refusal(place, body.id, body.modality, reason)
+    return body.document(body.id or _id_at(place, context))
+
+
+def _id_at(place: int, context: Context) -> str:
+    """Return an id for a document that came without: new, but the same for a repeated write."""
+    if context.idempotency_key is None:
+        return new_id()
+    return hashlib.sha256(f"{context.idempotency_key}/{place}".encode()).hexdigest()[:26].upper()

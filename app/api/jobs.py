@@ -3,12 +3,12 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from indexstore.ledger import Ledger
 from starlette.responses import Response
 
 from app.api.house import answer, house_of
 from app.api.openapi import answers
 from app.api.schemas.jobs import JobDocumentPage, JobPage, JobResult
+from indexstore.ledger import Ledger
 from indexstore.model import Job, StoredDocument
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -29,7 +29,11 @@ async def listing(
     """Return jobs, newest first."""
     house = house_of(request)
     page = await house.ledger(
-        Ledger.jobs, house.plan.collection, state=state, limit=limit, cursor=cursor
+        Ledger.jobs,
+        house.plan.collection,
+        states=(state,) if state else (),
+        limit=limit,
+        cursor=cursor,
     )
     return answer({"jobs": [job_of(job) for job in page.items], "cursor": page.cursor})
 
@@ -58,7 +62,14 @@ async def documents(
     """Return the documents of a job, and why those failed that did."""
     house = house_of(request)
     await house.ledger(Ledger.job, job_id)
-    page = await house.ledger(Ledger.job_documents, job_id, state=state, limit=limit, cursor=cursor)
+    page = await house.ledger(
+        Ledger.scroll,
+        house.plan.collection,
+        job_id=job_id,
+        states=(state,) if state else (),
+        limit=limit,
+        cursor=cursor,
+    )
     return answer({"documents": [_document(one) for one in page.items], "cursor": page.cursor})
 
 

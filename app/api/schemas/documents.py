@@ -9,9 +9,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from app.api.schemas.base import Input, Output, Vector
 from app.api.schemas.search import Media
 from app.settings import Limits
-from indexstore.model import Document, new_id
+from indexstore.model import Document, Modality
 
-MODALITIES = ("text", "image", "audio", "video")
+MODALITIES: tuple[Modality, ...] = ("text", "image", "audio", "video")
 _CONTROL = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -59,16 +59,20 @@ class DocumentBody(Input):
             raise ValueError(f"give exactly one of text, image, audio and video; got {got}")
         return self
 
-    def document(self) -> Document:
+    @property
+    def modality(self) -> Modality:
+        """Return what kind of content it has."""
+        return next(name for name in MODALITIES if getattr(self, name) is not None)
+
+    def document(self, doc_id: str) -> Document:
         """Return the document that the ledger stores."""
-        modality = next(name for name in MODALITIES if getattr(self, name) is not None)
-        content = getattr(self, modality)
+        content = getattr(self, self.modality)
         if isinstance(content, Media):
             content = content.model_dump(exclude_none=True)
         return Document(
-            self.id or new_id(),
-            modality,  # type: ignore[arg-type]  # one of MODALITIES
-            {modality: content},
+            doc_id,
+            self.modality,
+            {self.modality: content},
             tags=self.tags,
             weight=self.weight,
             vector=self.vector,

@@ -119,3 +119,7 @@ class Condition(Filter):
         if (self.key is not None) != (given[0] in {"match", "range", "is_empty"}):
             raise ValueError(f"{given[0]} " + ("takes no key" if self.key else "needs a key"))
         return self
+
+
+for _model in (MinShould, Filter, Condition):
+    _model.model_rebuild()

@@ -1,0 +1,104 @@
+"""Requests are checked as JSON, field by field, in the words of their sender."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.api.problems import Problem
+from app.api.schemas.search import SearchBody
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "says"),
+    [
+        ([], "", "expected an object"),
+        ({}, "query", "needed"),
+        ({"query": "x"}, "query", "expected an object"),
+        ({"query": {}}, "query", "exactly one of"),
+        ({"query": {"text": "a", "vector": [1]}}, "query", "got text and vector"),
+        ({"query": {"txet": "a"}}, "query.txet", "did you mean text?"),
+        ({"query": {"text": "a"}, "limti": 3}, "limti", "did you mean limit?"),
+        ({"query": {"text": "a"}, "limit": "3"}, "limit", "expected a whole number"),
+        ({"query": {"text": "a"}, "limit": True}, "limit", "expected a whole number"),
+        ({"query": {"text": "a"}, "limit": 0}, "limit", "greater than or equal to 1"),
+        ({"query": {"text": "a"}, "offset": -1}, "offset", "greater than or equal to 0"),
+        ({"query": {"text": ""}}, "query.text", "at least 1"),
+        ({"query": {"text": 5}}, "query.text", "expected a string"),
+        ({"query": {"vector": []}}, "query.vector", "one or more numbers"),
+        ({"query": {"vector": [1, "2"]}}, "query.vector", "number 1 is '2'"),
+        ({"query": {"vector": [1, None]}}, "query.vector", "number 1 is null"),
+        ({"query": {"vector": [True]}}, "query.vector", "number 0 is true"),
+        ({"query": {"vector": [[1.0]]}}, "query.vector", "numbers only"),
+        ({"query": {"vector": [1e39]}}, "query.vector", "too large for 32 bits"),
+        ({"query": {"text": "a"}, "params": {"eff": 3}}, "params.eff", "did you mean ef?"),
+        ({"query": {"text": "a"}, "token": "x"}, "token", "pattern"),
+        ({"query": {"image": {"base64": "", "blob": "b"}}}, "query.image.blob", "pattern"),
+    ],
+)
+def test_a_faulty_search_names_field_and_fault(body: Any, field: str, says: str) -> None:
+    """The first fault names its field as the sender wrote it, and what was expected."""
+    with pytest.raises(Problem) as caught:
+        SearchBody.read(body)
+
+    first = caught.value.members["errors"][0]
+    assert caught.value.status == 400
+    assert first["field"] == field
+    assert says in first["reason"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "field", "says"),
+    [
+        ({}, "filter.must[0]", "got none"),
+        ({"key": "a"}, "filter.must[0]", "got none"),
+        ({"match": {"value": 1}}, "filter.must[0]", "needs a key"),
+        ({"key": "a", "has_id": ["x"]}, "filter.must[0]", "takes no key"),
+        ({"key": "a", "match": {}}, "filter.must[0].match", "exactly one"),
+        ({"key": "a", "match": {"value": {}}}, "filter.must[0].match.value", "string, a number"),
+        ({"key": "a", "range": {}}, "filter.must[0].range", "at least one"),
+        ({"key": "a", "range": {"gt": True}}, "filter.must[0].range.gt", "expected a number"),
+        ({"key": "a", "rnage": {"gt": 1}}, "filter.must[0].rnage", "did you mean range?"),
+        ({"must": [{"key": "a", "mtch": 1}]}, "filter.must[0].must[0].mtch", "did you mean match"),
+    ],
+)
+def test_a_faulty_filter_names_the_condition(condition: Any, field: str, says: str) -> None:
+    """A fault deep in a filter is reported with its path."""
+    with pytest.raises(Problem) as caught:
+        SearchBody.read({"query": {"text": "a"}, "filter": {"must": [condition]}})
+
+    first = caught.value.members["errors"][0]
+    assert first["field"] == field
+    assert says in first["reason"]
+
+
+def test_all_faults_of_a_request_are_reported_together() -> None:
+    """A sender mends a request in one go."""
+    with pytest.raises(Problem) as caught:
+        SearchBody.read({"query": {"text": "a"}, "limit": 0, "offset": -1, "mode": "best"})
+
+    assert [e["field"] for e in caught.value.members["errors"]] == ["mode", "limit", "offset"]
+
+
+def test_a_filter_is_passed_on_as_it_came() -> None:
+    """Whole numbers stay whole, names stay JSON's, and what was not said is not said."""
+    given = {
+        "must": [{"key": "year", "range": {"gte": 2000}}],
+        "should": [{"must_not": [{"key": "lang", "match": {"except": ["en", "de"]}}]}],
+        "min_should": {"conditions": [{"has_id": ["a"]}], "min_count": 1},
+    }
+
+    body = SearchBody.read({"query": {"text": "a"}, "filter": given})
+
+    assert body.filter is not None
+    assert body.filter.plain() == given
+    assert body.filter.depth() == 2
+
+
+def test_a_vector_becomes_a_float32_row() -> None:
+    """Whole numbers and fractions mix; the row is ready for the index."""
+    body = SearchBody.read({"query": {"vector": [1, 0.5, -2e-3]}})
+
+    assert body.query.vector is not None
+    assert body.query.vector.dtype == np.float32
+    assert body.query.vector == pytest.approx([1, 0.5, -2e-3])
