@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from app.supervisor.errors import BrokerStartError, MissingPackageError
 from app.supervisor.logs import tail
@@ -78,7 +80,8 @@ class EmbeddedBroker:
 
     def client(self) -> "redis.Redis":
         """Return a client of this broker."""
-        return redis.Redis(port=self.port, password=self.password, socket_timeout=1.0)
+        once = Retry(NoBackoff(), 0)  # the default would sleep for seconds before its second try
+        return redis.Redis(port=self.port, password=self.password, socket_timeout=1.0, retry=once)
 
 
 def _answers(client: "redis.Redis") -> bool:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -78,17 +78,21 @@ def tail(path: Path, lines: int) -> list[str]:
         return []
 
 
-def follow(paths: dict[str, Path]) -> Iterator[tuple[str, str]]:
+def follow(paths: dict[str, Path]) -> Generator[tuple[str, str], None, None]:
     """Yield ``(name, line)`` as lines are added to log files, even when they are turned over."""
     readers = {name: _Follower(path) for name, path in paths.items()}
-    while True:
-        found = False
-        for name, reader in readers.items():
-            for line in reader.lines():
-                found = True
-                yield name, line
-        if not found:
-            time.sleep(FOLLOW_S)
+    try:
+        while True:
+            found = False
+            for name, reader in readers.items():
+                for line in reader.lines():
+                    found = True
+                    yield name, line
+            if not found:
+                time.sleep(FOLLOW_S)
+    finally:
+        for reader in readers.values():
+            reader.close()
 
 
 class _Follower:
@@ -109,6 +113,11 @@ class _Follower:
         *whole, self._rest = self._rest.split("\n")
         yield from whole
         if not whole and self._was_turned_over(self._stream):
+            self.close()
+
+    def close(self) -> None:
+        """Close the file; the next reading opens it again from its start."""
+        if self._stream is not None:
             self._stream.close()
             self._stream = None
 

@@ -160,6 +160,7 @@ class Supervisor:
             if time.monotonic() > end or self._stop_signals > 1:
                 for child in children:
                     child.kill()
+        self.turn(0.0)  # take leave of those that ended by themselves
 
     def _start(self, child: Child) -> None:
         try:
