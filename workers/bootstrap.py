@@ -32,6 +32,12 @@ logger = logging.getLogger(__name__)
 _services: list[_Service] = []
 
 
+@signals.after_setup_logger.connect
+def speak_up(**_: Any) -> None:
+    """Let our own news through: Celery's default level hides what a worker serves."""
+    logging.getLogger("workers").setLevel(logging.INFO)
+
+
 @signals.worker_init.connect
 def load(sender: Any = None, **_: Any) -> None:
     """Load what the process needs for its queues, before it takes work."""

@@ -16,15 +16,17 @@ from typing import Any
 
 import redis as redis_client
 from celery import current_app
-from indexstore.ledger import Ledger
-from indexstore.log import Log
-from indexstore.manifest import Manifest
 
 from compose.plan import ComponentSpec, IndexPlan, Plan, StagePlan
 from compose.wire import names
+from indexstore.blobs import Blobs
 from indexstore.cache import EmbeddingCache
+from indexstore.ledger import Ledger
+from indexstore.log import Log
+from indexstore.manifest import Manifest
 from indexstore.migrations import migrate
 from indexstore.model import IndexConfig
+from indexstore.place import Place
 from workers.component import Component, Encoder, Preprocessor
 from workers.errors import ContentError
 from workers.registry import build
@@ -131,6 +133,19 @@ class Runtime:
 
     def _queues_of_stages(self) -> set[str]:
         return {stage.queue for stage in self.plan.stages}
+
+    def place(self, index: int, shard: int) -> Place:
+        """Return where shard ``shard`` of index ``index`` of the flow stands."""
+        cache = Path(self.settings["data_dir"]) / "segments"
+        return Place(
+            log=self.log,
+            manifest=self.manifest,
+            blobs=Blobs(self.settings["blob_url"], cache=cache),
+            config=index_config(self.plan.indexes[index]),
+            collection=self.collection,
+            shard=shard,
+            generation=self.ledger.collection(self.collection).generation,
+        )
 
     def component(self, stage: StagePlan, modality: str) -> Any:
         """Return the component of ``stage`` for ``modality``, set up on first use.

@@ -10,12 +10,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from celery import shared_task
-from indexstore.blobs import BlobStore
-from indexstore.build import build_shard
 
 from compose.wire import names
+from indexstore.build import BuildPolicy, build_shard
 from indexstore.errors import IndexStoreError
-from workers.runtime import Runtime, index_config, runtime
+from workers.runtime import Runtime, runtime
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +32,8 @@ def build(order: Mapping[str, Any]) -> None:
         if not is_ours:
             return
         try:
-            report = build_shard(
-                log=state.log,
-                manifest=state.manifest,
-                blobs=BlobStore(state.settings["blob_url"]),
-                config=index_config(state.plan.indexes[index]),
-                collection=str(order["collection"]),
-                shard=shard,
-                min_rows=int(state.settings["build_rows"]),
-            )
+            policy = BuildPolicy(min_rows=int(state.settings["build_rows"]))
+            report = build_shard(state.place(index, shard), policy=policy)
         except (IndexStoreError, OSError):
             logger.exception("build: shard %d of index %d; its delta goes on serving", shard, index)
             return

@@ -72,10 +72,15 @@ class Answerer:
             }
             if part.chunk_spans is not None:
                 start, end = part.chunk_spans[row].tolist()
+                if text and start >= 0:  # characters; seconds or pixels otherwise
+                    start, end = int(start), int(end)
+                    chunk |= self._excerpt(text[start:end], words)
                 chunk["span"] = [start, end]
-                if text and start >= 0 and self._params.with_content:
-                    chunk["text"] = text[start:end]
-                    if self._params.highlight:
-                        chunk["highlight"] = highlight(text[start:end], words)
             chunks.append(chunk)
         return chunks
+
+    def _excerpt(self, text: str, words: frozenset[str]) -> dict[str, str]:
+        excerpt = {"text": text} if self._params.with_content else {}
+        if self._params.highlight:
+            excerpt["highlight"] = highlight(text, words)
+        return excerpt

@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from celery import current_app
-from indexstore.blobs import BlobStore
-from indexstore.shard import Shard
 from redis.exceptions import RedisError
 
 from compose.wire import chords, names
 from compose.wire.chords import Call
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
-from workers.runtime import Runtime, index_config, runtime
+from indexstore.shard import Shard, ShardStats
+from workers.runtime import Runtime, runtime
 
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.05  # a lost wake-up delays a fresh document by as much
+_MOST_DELETED = 0.25  # of the documents a shard holds; the build policy merges from there on
 _BUILD_EVERY_S = 5.0  # a shard that outgrew its delta asks for a segment no more often
 
 
@@ -40,14 +40,7 @@ class Serving:
         """
         state = self._state
         for index, shard in state.shards_here():
-            self.shards[index, shard] = Shard.open(
-                log=state.log,
-                manifest=state.manifest,
-                blobs=BlobStore(state.settings["blob_url"]),
-                config=index_config(state.plan.indexes[index]),
-                collection=state.collection,
-                shard=shard,
-            )
+            self.shards[index, shard] = Shard.open(state.place(index, shard))
 
     def describe(self) -> list[Mapping[str, Any]]:
         """Return what to announce of each shard."""
@@ -76,11 +69,11 @@ class Serving:
         """Apply what is new in the log to every shard; tell whether anything was."""
         changed = False
         for key, shard in self.shards.items():
-            before = shard.stats().applied_seq
-            shard.catch_up()
-            stats = shard.stats()
-            changed |= stats.applied_seq != before
-            if stats.wants_build(int(self._state.settings["build_rows"])):
+            before = shard.applied_seq
+            if shard.catch_up() == before:
+                continue
+            changed = True
+            if _wants_build(shard.stats(), int(self._state.settings["build_rows"])):
                 self._ask_for_build(key)
         return changed
 
@@ -92,6 +85,11 @@ class Serving:
         payload = {"collection": self._state.collection, "index": key[0], "shard": key[1]}
         call = Call(names.BUILD, names.BUILD_QUEUE, payload)
         chords.send(current_app, call, priority=self._state.priority(bulk=True))
+
+
+def _wants_build(stats: ShardStats, build_rows: int) -> bool:
+    is_long = stats.delta_rows >= build_rows
+    return is_long or bool(stats.corrupt) or stats.deleted_ratio > _MOST_DELETED
 
 
 class Tailer(threading.Thread):

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 from celery import shared_task
-from indexstore.shard import ShardHits, ShardQuery
 
 from compose.wire import names
 from compose.wire.messages import QueryBatch, SearchParams, ShardPart
 from indexstore.model import IndexConfig
+from indexstore.shard import ShardHits, ShardQuery
 from workers.runtime import index_config, runtime
 from workers.search.serving import serving
 
@@ -49,7 +49,8 @@ def shard_query(batch: QueryBatch, config: IndexConfig) -> ShardQuery:
         weights=np.ones(0, np.float32) if batch.weights is None else batch.weights,
         texts=batch.texts if config.kind == "text" else (),
         queries=batch.queries,
-        limit=params.offset + params.limit + params.slack,
+        limit=params.offset + params.limit,
+        spare=params.slack,
         min_seq=batch.min_seq,
         deadline=batch.deadline,
         filter=params.filter,
