@@ -10,6 +10,12 @@ _DIM = Option("dim", "int | None", doc="Length of the vectors; the encoder's whe
 _METRIC = Option(
     "metric", "Literal['ip', 'cosine', 'l2']", "cosine", doc="How two vectors are compared."
 )
+_SCORE = Option(
+    "score",
+    "Literal['sum', 'avg', 'max', 'min', 'multiply']",
+    "sum",
+    doc="How the scores of a document's chunks become its own.",
+)
 #: GNES passes these as functions to any chunk indexer.
 _SCORING = (
     Option("normalize_fn", "any", doc="Applied to each raw score (a score function)."),
@@ -27,14 +33,14 @@ def _engine(name: str, *aliases: str, summary: str, options: tuple[Option, ...] 
         summary=summary,
         inputs=("embedding",),
         dim={"option": "dim"},
-        options=(_DIM, _METRIC, *options, *_SCORING),
+        options=(_DIM, _METRIC, *options, _SCORE, *_SCORING),
     )
 
 
 _HNSW_OPTIONS = (
-    Option("m", "int", 32, doc="Neighbours a node keeps."),
-    Option("ef_construction", "int", 200, doc="Candidates looked at while building."),
-    Option("ef", "int", 64, doc="Candidates looked at while searching."),
+    Option("m", "int", 16, doc="Neighbours a row keeps."),
+    Option("ef_construction", "int", 128, doc="Candidates kept in mind while building."),
+    Option("ef", "int", 96, doc="Candidates kept in mind while searching."),
 )
 
 ENGINES = (
@@ -44,7 +50,7 @@ ENGINES = (
         "AnnoyIndexer",
         "Annoy",
         summary="Approximate neighbours in a navigable graph (faiss); the default.",
-        options=(*_HNSW_OPTIONS, Option("n_trees", "int | None", doc="Annoy's; not used.")),
+        options=_HNSW_OPTIONS,
     ),
     _engine("exact", "NumpyIndexer", "flat", summary="Compares with every vector; exact."),
     _engine("hnswlib", summary="Approximate neighbours by hnswlib.", options=_HNSW_OPTIONS),
@@ -65,11 +71,9 @@ ENGINES = (
         options=(
             _DIM,
             Option("metric", "Literal['hamming']", "hamming", doc="Differing bits."),
-            Option("num_clusters", "int | None", doc="HBIndexer's; not used."),
-            Option("n_idx", "int | None", doc="HBIndexer's; not used."),
+            _SCORE,
             *_SCORING,
         ),
-        open_options=True,
     ),
     Component(
         kind="index",

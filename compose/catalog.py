@@ -25,22 +25,6 @@ KIND_OF_SERVICE: Mapping[str, str] = {
 #: What an Indexer or a Router may also be, beside the kind of its service.
 FURTHER_KINDS: Mapping[str, tuple[str, ...]] = {"router": ("reducer", "score")}
 
-#: GNES's class name to the options it knows under another name; None: it needs no setting here.
-GNES_OPTIONS: Mapping[str, str | None] = {
-    "num_dim": "dim",
-    "index_key": "factory",
-    "dimension": "dim",
-    "num_bytes": "dim",
-    "frame_num": "max_frames",
-    **dict.fromkeys(
-        (
-            "data_path", "model_dir", "on_gpu", "work_dir", "is_trained", "warn_unnamed", "name",
-            "keep_na_doc", "drop_raw_bytes", "drop_raw_data", "drop_chunk_blob", "read_only",
-            "start_doc_id", "random_doc_id", "doc_type", "backend", "use_cuda", "batch_size",
-        )
-    ),
-}  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Catalog:

@@ -12,8 +12,8 @@ from compose.source import Mark
 
 #: Where requests come in and answers go out; GNES's first and last layer.
 FRONTEND = "Frontend"
-#: GNES's defaults for a flow that does not say.
-DEFAULT_NAME, DEFAULT_PORT = "GNES app", 8800
+#: What a flow that does not say is called, as in GNES, and where its API listens.
+DEFAULT_NAME, DEFAULT_PORT = "GNES app", 8000
 
 Service = Literal["Preprocessor", "Encoder", "Indexer", "Router", "Frontend"]
 

@@ -17,6 +17,9 @@ INDEX_QUEUE, REDUCE_QUEUE, BUILD_QUEUE = "index", "reduce", "build"
 ANY_MODALITY = "*"
 
 
+Metric = Literal["ip", "cosine", "l2", "hamming"]
+
+
 @dataclass(frozen=True, slots=True)
 class ComponentSpec:
     """One component to create: its name in the catalog (or in a plug-in file) and its options.
@@ -77,7 +80,7 @@ class IndexPlan:
     kind: Literal["vector", "text"]
     engine: str
     options: Mapping[str, Any]
-    metric: Literal["ip", "cosine", "l2", "hamming"]
+    metric: Metric
     dim: int | None
     vector: str
     shards: int

@@ -12,7 +12,7 @@ from compose.check import EMBEDDING, encoder_of
 from compose.errors import FlowTopologyError
 from compose.flow import Flow, Step, depths_of
 from compose.load import load_flow
-from compose.plan import ANY_MODALITY, ComponentSpec, IndexPlan, Plan, StagePlan
+from compose.plan import ANY_MODALITY, ComponentSpec, IndexPlan, Metric, Plan, StagePlan
 
 #: Changes when the same flow would give other chunks or vectors than before.
 _FINGERPRINT_VERSION = 1
@@ -22,15 +22,15 @@ _STAGES: Mapping[str, Literal["preprocess", "encode"]] = {
 }
 #: Options of an Indexer that are no matter of its engine.
 _NOT_ENGINE = ("dim", "metric", "normalize_fn", "score_fn", "is_big_score_similar")
-_METRIC_OF_ENGINE = {"binary": "hamming"}
+_METRIC_OF_ENGINE: Mapping[str, Metric] = {"binary": "hamming"}
 
 
 def load_plan(source: str | Path) -> Plan:
-    """Read a flow file and return its plan.
+    """Return the plan of a flow file.
 
     Raises:
         FlowError: with every fault of the file.
-        OSError: the file cannot be read.
+        OSError: it cannot be read.
     """
     return plan_of(load_flow(source))
 
@@ -46,8 +46,9 @@ def plan_of(flow: Flow, *, catalog: Catalog | None = None) -> Plan:
     vectors = _vectors(flow)
     stages = tuple(_stages(flow, vectors))
     indexers = [step for step in flow.of_service("Indexer") if step.kind in ("vector", "text")]
+    score = dict(_score(flow, indexers))
     indexes = tuple(
-        _index(step, flow, collection, vectors, is_first=step is indexers[0]) for step in indexers
+        _index(step, flow, vectors, score, is_first=step is indexers[0]) for step in indexers
     )
     return Plan(
         collection=collection,
@@ -55,7 +56,7 @@ def plan_of(flow: Flow, *, catalog: Catalog | None = None) -> Plan:
         stages=stages,
         indexes=indexes,
         fingerprint=fingerprint(stages, flow.plugin_digests, catalog or default_catalog()),
-        score=dict(_score(flow, indexers)),
+        score=score,
         reducers=tuple(_reducers(flow)),
         worker_replicas=dict(flow.workers),
     )
@@ -156,24 +157,26 @@ def _stages(flow: Flow, vectors: Mapping[str, str]) -> Iterator[StagePlan]:
 
 
 def _index(
-    step: Step, flow: Flow, collection: str, vectors: Mapping[str, str], *, is_first: bool
+    step: Step, flow: Flow, vectors: Mapping[str, str], score: Mapping[str, Any], *, is_first: bool
 ) -> IndexPlan:
     spec = step.component or ComponentSpec("hnsw")
     encoder = encoder_of(step, flow) if step.kind == "vector" else None
-    prefix = f"search.{collection}" if is_first else f"search.{collection}.{step.id.lower()}"
-    given = spec.options
+    prefix = f"search.{collection_of(flow.name)}"
+    given = dict(spec.options)
+    if step.kind == "vector" and "reduce" in score:
+        given.setdefault("score", score["reduce"])
     dim = (encoder.dim if encoder else None) or given.get("dim")
     return IndexPlan(
         name=step.id.lower(),
         kind="text" if step.kind == "text" else "vector",
         engine=spec.uses,
         options={key: value for key, value in given.items() if key not in _NOT_ENGINE},
-        metric=given.get("metric") or _METRIC_OF_ENGINE.get(spec.uses, "cosine"),  # type: ignore[arg-type]  # checked against the catalog
+        metric=given.get("metric") or _METRIC_OF_ENGINE.get(spec.uses, "cosine"),
         dim=dim if step.kind == "vector" else None,
         vector=vectors[encoder.id] if encoder else "",
         shards=step.index_shards,
         replicas=step.index_replicas,
-        queue_prefix=step.queue or prefix,
+        queue_prefix=step.queue or (prefix if is_first else f"{prefix}.{step.id.lower()}"),
     )
 
 

@@ -13,9 +13,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from compose.catalog import GNES_OPTIONS, Catalog
+from compose.catalog import Catalog
 from compose.component import Component
 from compose.errors import Fault, FlowError, nearest, one_of
+from compose.gnes import is_ignored, our_name, translated
 from compose.plan import ComponentSpec
 from compose.plugin import describe
 from compose.source import MAX_CHARACTERS, Mark, Node, read_yaml, typed
@@ -250,7 +251,7 @@ class SpecReader:
             self._unknown(name, mark, key, own)
             return None
         if name != component.name or not key:
-            given = _translated(component, given)
+            given = translated(component, given)
         self._check_options(component, given, options.keys if options else {}, mark)
         known = own.find(name, self.kinds) is not None
         spec = ComponentSpec(component.name, given, py_path=py_path if known else ())
@@ -302,7 +303,7 @@ class SpecReader:
             return value
         names = [first or second for first, second in _VARIABLE.findall(value)]
         for name in names:
-            if name not in environ and GNES_OPTIONS.get(key, key) is not None:
+            if name not in environ and not is_ignored(key):
                 self.reading.add(mark, key, f"environment variable {name} is not set")
         return coerced(_VARIABLE.sub(lambda m: environ.get(m[1] or m[2], m[0]), value))
 
@@ -324,8 +325,8 @@ class SpecReader:
             if not component.open_options:
                 problem = f"{component.name} has no option {name!r}"
                 expected = one_of(known) or "no options"
-                gnes = GNES_OPTIONS.get(name)
-                near = gnes if gnes in known else nearest(name, known)
+                renamed = our_name(component, name)
+                near = renamed if renamed in known else nearest(name, known)
                 self.reading.add(mark, name, problem, expected=expected, near=near or "")
         elif not option.takes(value) and not _is_unexpanded(value):
             choices = option.allowed()
@@ -380,14 +381,3 @@ def _with_config(node: Node, parameters: Node | None, config: Node | None) -> No
     base = parameters if parameters and parameters.is_mapping else Node({}, node.mark)
     keys = {**base.keys, "batch_size": size.mark}
     return replace(base, value={"batch_size": size, **base.value}, keys=keys)
-
-
-def _translated(component: Component, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return GNES's options under our names, without those that need no setting here."""
-    options: dict[str, Any] = {}
-    for name, value in given.items():
-        known = component.option(name) is not None or name not in GNES_OPTIONS
-        ours = name if known else GNES_OPTIONS[name]
-        if ours is not None and not (ours == "dim" and value == -1):
-            options[ours] = value
-    return options

@@ -38,7 +38,7 @@ def test_steps_follow_each_other(load: Load) -> None:
         ("Encoder0", ("Preprocessor0",)),
         ("Indexer0", ("Encoder0",)),
     ]
-    assert (flow.name, flow.port) == ("text", 8800)
+    assert (flow.name, flow.port) == ("text", 8000)
 
 
 def test_an_alias_becomes_the_component_it_names(load: Load) -> None:

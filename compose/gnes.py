@@ -1,0 +1,76 @@
+"""GNES's names for options that go by another name here, or need no setting at all.
+
+Used where a file names a component as GNES did: by a GNES class or in a ``!Class`` tag. Under our
+own names the old options are faults that point at the new ones.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from compose.component import Component
+
+#: GNES's option to ours; None: it has no meaning here (places and devices are the worker's to say).
+GNES_OPTIONS: Mapping[str, str | None] = {
+    "num_dim": "dim",
+    "dimension": "dim",
+    "num_bytes": "dim",
+    "index_key": "factory",
+    "min_sent_len": "min_length",
+    "max_sent_len": "max_length",
+    "deliminator": "terminators",
+    "model_name": "model_dir",
+    "pooling_strategy": "pooling",
+    "layers": "layer",
+    "select_layer": "layer",
+    "target_width": "width",
+    "target_height": "height",
+    "stride_wide": "stride_width",
+    **dict.fromkeys(
+        (
+            "data_path", "model_dir", "on_gpu", "use_cuda", "work_dir", "is_trained", "name",
+            "warn_unnamed", "keep_na_doc", "drop_raw_bytes", "drop_raw_data", "drop_chunk_blob",
+            "read_only", "start_doc_id", "random_doc_id", "doc_type", "backend", "batch_size",
+            "is_json", "pooling_layer", "skiprows", "is_binary", "using_faiss_pred",
+            "file_suffix", "insert_iterations", "query_iterations", "n_trees", "num_clusters",
+            "n_idx",
+        )
+    ),
+}  # fmt: skip
+
+_VALUES = {"REDUCE_MEAN": "mean", "REDUCE_MAX": "max", "REDUCE_MEAN_MAX": "mean-max"}
+#: GNES's two splitters took a character class, or the inside of one.
+_CHARACTER_CLASS = re.compile(r"\[(.+)\]\+?")
+
+
+def translated(component: Component, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return GNES's options under our names, without those that need no setting here."""
+    options: dict[str, Any] = {}
+    for name, value in given.items():
+        ours = our_name(component, name)
+        if ours is not None and ours not in options and not (ours == "dim" and value == -1):
+            options[ours] = _value(name, value)
+    return options
+
+
+def our_name(component: Component, name: str) -> str | None:
+    """Return what a component calls GNES's option; None when it needs no setting.
+
+    An option that the component has, or that GNES never had, keeps its name.
+    """
+    if component.option(name) is not None or name not in GNES_OPTIONS:
+        return name
+    ours = GNES_OPTIONS[name]
+    return ours if ours is not None and component.option(ours) is not None else None
+
+
+def is_ignored(name: str) -> bool:
+    """Whether GNES's option has no meaning here, so that its value need not make sense."""
+    return name in GNES_OPTIONS and GNES_OPTIONS[name] is None
+
+
+def _value(name: str, value: Any) -> Any:
+    if name == "deliminator" and isinstance(value, str):
+        found = _CHARACTER_CLASS.fullmatch(value)
+        return found.group(1) if found else value
+    return _VALUES.get(value, value) if isinstance(value, str) else value
