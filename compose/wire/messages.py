@@ -125,7 +125,7 @@ class ShardPart(Message):
     chunk_counts: NDArray[np.int32] | None = None
     chunk_positions: NDArray[np.int32] | None = None
     chunk_scores: NDArray[np.float32] | None = None
-    chunk_spans: NDArray[np.int32] | None = None
+    chunk_spans: NDArray[np.float64] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     queue_s: float = 0.0
     work_s: float = 0.0

@@ -13,7 +13,7 @@ from celery import shared_task
 from compose.wire import names
 from compose.wire.messages import QueryBatch, SearchParams, ShardPart
 from indexstore.model import IndexConfig
-from indexstore.shard import ShardHits, ShardQuery
+from indexstore.query import ShardHits, ShardQuery
 from workers.runtime import index_config, runtime
 from workers.search.serving import serving
 
