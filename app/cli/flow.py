@@ -12,8 +12,7 @@ from app.settings import settings
 from compose.catalog import default_catalog
 from compose.component import Component
 from compose.errors import nearest, one_of
-from compose.load import load_flow
-from compose.planning import plan_of
+from compose.planning import load_plan
 from compose.render.procfile import procfile
 
 
@@ -24,7 +23,7 @@ def add_to(cli: typer.Typer) -> None:
 
 
 def _procfile(path: Path) -> str:
-    return procfile(plan_of(load_flow(path)), source=str(path))
+    return procfile(load_plan(path), source=str(path))
 
 
 RENDERERS = {"procfile": _procfile}

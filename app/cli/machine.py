@@ -22,8 +22,7 @@ from app.supervisor.deployment import DataFolder
 from app.supervisor.errors import NotRunningError, SupervisorError
 from app.supervisor.launch import answers, check_address
 from compose.errors import FlowError
-from compose.load import load_flow
-from compose.planning import plan_of
+from compose.planning import load_plan
 
 Verdict = Literal["ok", "warning", "fault"]
 PACKAGES = {
@@ -88,7 +87,7 @@ def _package(name: str) -> Finding:
 
 def _flow(config: Settings) -> Finding:
     try:
-        plan = plan_of(load_flow(config.flow))
+        plan = load_plan(config.flow)
     except (FlowError, OSError) as error:
         return Finding("flow", "fault", str(error), "mend the flow file, or name one in GNES_FLOW")
     return Finding("flow", "ok", f"{config.flow}: queues {', '.join(plan.queues())}")

@@ -21,9 +21,8 @@ from app.supervisor.errors import AddressError, PortInUseError, StartFailedError
 from app.supervisor.fleet import Fleet
 from app.supervisor.logs import Screen, tail
 from app.supervisor.supervisor import Supervisor
-from compose.load import load_flow
 from compose.plan import Plan
-from compose.planning import plan_of
+from compose.planning import load_plan
 from compose.render.procfile import procfile
 from indexstore.migrations import migrate
 
@@ -55,7 +54,7 @@ class Launch:
 
         Raises: SupervisorError and compose's FlowError, before or while starting; nothing is left.
         """
-        plan = plan_of(load_flow(self._config.flow))
+        plan = load_plan(self._config.flow)
         if "port" not in self._config.model_fields_set:  # flag and environment go before the flow
             self._config = self._config.model_copy(update={"port": plan.port})
         with self._held_folder() as lock:
