@@ -55,6 +55,7 @@ def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.house = house
+    app.router.routes.append(search.HOT_ROUTE)
     for resource in RESOURCES:
         app.include_router(resource.router)
     docs.install(app)
