@@ -9,8 +9,9 @@ from celery import current_app
 
 from compose.wire import chords, names
 from compose.wire.chords import Call
-from compose.wire.messages import DocumentBatch, QueryBatch
+from compose.wire.messages import DocumentBatch, QueryBatch, Reply
 from compose.wire.scatter import scatter
+from workers.answering import reply
 from workers.runtime import Runtime
 
 _QUERY_TASK = {"preprocess": names.PREPROCESS_QUERY, "encode": names.ENCODE_QUERY}
@@ -23,6 +24,10 @@ def hand_on_query(state: Runtime, batch: QueryBatch) -> None:
         stage = state.plan.stages[batch.stage]
         call = Call(_QUERY_TASK[stage.kind], stage.queue, batch.to_wire())
         chords.send(current_app, call, priority=state.priority(bulk=False))
+    elif batch.wants == "embeddings":
+        reply(
+            batch.reply_to, Reply(batch.batch_id, embeddings=batch.embeddings, spans=batch.spans)
+        )
     else:
         scatter(current_app, state.plan, batch, priority=state.priority(bulk=False))
 

@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import redis.asyncio as aioredis
-from indexstore.ledger import Ledger
+from numpy.typing import NDArray
 from redis.exceptions import RedisError
 
 from app.dispatch.coalescer import Coalescer
@@ -23,6 +24,7 @@ from compose.plan import Plan
 from compose.wire import presence
 from compose.wire.messages import SearchParams
 from compose.wire.presence import Announcement, Directory
+from indexstore.ledger import Ledger
 from indexstore.model import Acceptance, Deletion, Document, Job
 
 __all__ = ["Dispatch", "SearchAnswer", "SearchQuery"]
@@ -75,6 +77,7 @@ class Dispatch:
             directory=self.directory,
             priority=0 if self.settings.broker_url.startswith(("redis", "valkey")) else 9,
         )
+        self._runner = runner
         self._vectors = self._coalescer(runner, _VECTOR_IN_FLIGHT)
         self._texts = self._coalescer(runner, _TEXT_IN_FLIGHT)
         self._publisher.start()
@@ -107,6 +110,10 @@ class Dispatch:
         is_encoded = query.vector is not None or params.mode == "text"
         key = BatchKey(params, query.timeout_s, min_seq, is_encoded)
         return await (self._vectors if is_encoded else self._texts).ask(key, query)
+
+    async def embed(self, texts: Sequence[str], *, timeout_s: float) -> NDArray[np.float32]:
+        """Return the flow's embedding of each text: float32 (n, d)."""
+        return await self._runner.embed(texts, timeout_s=timeout_s)
 
     async def submit(
         self,

@@ -118,6 +118,35 @@ class QueryRunner:
                 answers[query] = await self._refill(key, queries[query], deadline)
         return answers
 
+    async def embed(self, texts: Sequence[str], *, timeout_s: float) -> NDArray[np.float32]:
+        """Return the embedding of each text as one chunk: float32 (n, d).
+
+        Raises:
+            NotReadyError, DeadlineError, StageError: as for a search.
+        """
+        encoders = [stage.index for stage in self._plan.stages if stage.kind == "encode"]
+        if not encoders:
+            raise StageError("encode", "this flow has no encoder", 422)
+        deadline = time.time() + timeout_s
+        batch = QueryBatch(
+            batch_id=uuid.uuid4().hex,
+            reply_to=self._api_id,
+            collection=self._plan.collection,
+            deadline=deadline,
+            queries=len(texts),
+            params=SearchParams().to_wire(),
+            targets=(),
+            stage=encoders[0],
+            chunk_texts=tuple(texts),
+            owners=np.arange(len(texts), dtype=np.int32),
+            weights=np.ones(len(texts), np.float32),
+            sent_at=time.time(),
+            wants="embeddings",
+        )
+        reply = await self._exchange(batch, deadline)
+        vector = self._plan.indexes[0].vector if self._plan.indexes else ""
+        return reply.embeddings[vector]
+
     async def _refill(
         self, key: BatchKey, query: SearchQuery, deadline: float
     ) -> SearchAnswer | Exception:

@@ -99,6 +99,7 @@ class QueryBatch(Message):
     sent_at: float = 0.0  # epoch seconds at which the last stage handed it on
     spans: tuple[tuple[str, float, float], ...] = ()  # (stage, seconds in queue, seconds of work)
     failures: tuple[tuple[int, str], ...] = ()  # (query, why it alone cannot be answered)
+    wants: Literal["hits", "embeddings"] = "hits"
 
     def handed_on(self, name: str, started: float, /, **changes: Any) -> QueryBatch:
         """Return the batch as the next stage shall see it, with the time stage ``name`` took."""
@@ -161,6 +162,7 @@ class Reply(Message):
     shards_total: int = 0
     shards_ok: int = 0
     errors: tuple[str, ...] = ()
+    embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     spans: tuple[tuple[str, float, float], ...] = ()
     failed_stage: str | None = None
     failure: str | None = None
