@@ -48,7 +48,7 @@ def _form(field: str, *, many: bool) -> dict[str, Any]:
     summary="Write documents, as GNES did",
     response_model=None,
     responses=answers(
-        GnesResult, 400, 409, 413, 415, 503, status=202, also={200: "done, as waited for"}
+        GnesResult, 400, 409, 413, 415, 422, 503, status=202, also={200: "done, as waited for"}
     ),
     openapi_extra=_form("docs", many=True),
 )

@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, Mount
 from starlette.types import Scope
 
 from app.dispatch.errors import DeadlineError, DispatchError, StageError
@@ -247,14 +248,30 @@ async def _on_validation(request: Request, error: Exception) -> Response:
     return respond(invalid(faults), request.scope)
 
 
+def _methods_at(request: Request) -> list[str]:
+    """Return every method that this path takes; the router names those of one route only."""
+    app: FastAPI = request.app
+    scope = {"type": "http", "path": request.url.path, "headers": [], "root_path": ""}
+    return [
+        method
+        for method in ("GET", "POST", "PATCH", "DELETE")
+        if any(
+            r.matches({**scope, "method": method})[0] is Match.FULL
+            for r in app.routes
+            if method == "GET" or not isinstance(r, Mount)  # files are only read
+        )
+    ]
+
+
 async def _on_http(request: Request, error: Exception) -> Response:
     """Answer what the router itself refuses: unknown paths and methods."""
     assert isinstance(error, HTTPException)  # noqa: S101 - by registration
     headers = dict(error.headers or {})
     path, method = request.url.path, request.method
     if error.status_code == 405:  # noqa: PLR2004 - the status says it
-        detail = f"{path} takes {headers.get('Allow', 'other methods')}, not {method}"
-        problem = Problem("method_not_allowed", detail, headers=headers)
+        allowed = ", ".join(_methods_at(request))
+        detail = f"{path} takes {allowed}, not {method}"
+        problem = Problem("method_not_allowed", detail, headers={"allow": allowed})
     elif error.status_code == 404:  # noqa: PLR2004 - the status says it
         problem = Problem("route_not_found", f"there is nothing at {path}")
     else:
