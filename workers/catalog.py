@@ -64,10 +64,11 @@ def _dim(cls: type[Component]) -> int | dict[str, str] | None:
     """Return the fixed dimension, the option that holds it, or None: known only when running."""
     if not issubclass(cls, Encoder):
         return None
-    if cls.dim:
-        return cls.dim
+    fixed: Any = cls.dim  # a property where it follows from other components
+    if isinstance(fixed, int) and fixed > 0:
+        return fixed
     options = {option.name for option in options_of(cls)}
-    return {"option": "dim"} if "dim" in options else None
+    return {"option": cls.dim_option} if cls.dim_option in options else None
 
 
 def _option(cls: type[Component], option: Option) -> dict[str, Any]:

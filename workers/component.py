@@ -163,14 +163,15 @@ class Preprocessor(Component):
 class Encoder(Component):
     """Turns chunks into vectors.
 
-    ``dim`` is a class attribute when it is fixed, or set in ``__init__`` from an option; 0 means
-    that it is known only after ``setup`` or ``train``.
+    ``dim`` is a class attribute when it is fixed, or set in ``__init__`` from the option that
+    ``dim_option`` names; 0 means that it is known only after ``setup`` or ``train``.
     """
 
     kind = "encoder"
-    inputs = ("text",)
+    inputs: ClassVar[tuple[Input, ...]] = ("text",)
+    dim_option: ClassVar[str] = "dim"
     dim: int = 0
-    dtype: ClassVar[str] = "float32"
+    dtype: str = "float32"
 
     @abstractmethod
     def encode(self, chunks: Sequence[Chunk]) -> Rows:

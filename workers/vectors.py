@@ -1,6 +1,7 @@
 """Small arithmetic on rows that several encoders share."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from workers.errors import ContentError
 
 #: Shorter than this a vector has no direction that float32 could tell from noise.
 _NO_LENGTH = 1e-12
+#: Axes of several vectors that belong to one chunk: (l, d).
+_SEQUENCE = 2
 
 
 def unit_rows(rows: NDArray[np.floating]) -> Floats:
@@ -37,18 +40,32 @@ def text_of(chunk: Chunk) -> str:
     return chunk.text
 
 
-def stacked(chunks: Sequence[Chunk], *, dim: int | None = None) -> NDArray[np.generic]:
-    """Return the arrays of the chunks as one array with a row a chunk.
+def stacked(chunks: Sequence[Chunk]) -> NDArray[np.generic]:
+    """Return the arrays of one or more chunks as one array with a row a chunk.
+
+    Chunks of several vectors each (l, d) of different number give a masked array (n, l, d).
 
     Raises:
-        ContentError: a chunk has no array, or the arrays differ in shape.
+        ContentError: a chunk has no array, or the arrays differ in dimension.
     """
     arrays = [chunk.array for chunk in chunks if chunk.array is not None]
     if len(arrays) != len(chunks):
         raise ContentError("a chunk holds no vector", "this encoder reads what another one made")
-    shapes = {array.shape for array in arrays}
-    if len(shapes) > 1:
-        raise ContentError(f"vectors of different shapes {sorted(shapes)} in one batch")
-    if not arrays:
-        return np.zeros((0, dim or 0), np.float32)
-    return np.stack(arrays)
+    if len({array.shape for array in arrays}) == 1:
+        return np.stack(arrays)
+    if len({array.shape[1:] for array in arrays}) > 1 or arrays[0].ndim != _SEQUENCE:
+        shapes = sorted({array.shape for array in arrays})
+        raise ContentError(f"vectors of different shapes {shapes} in one batch")
+    return padded_rows(arrays)
+
+
+def padded_rows(sequences: Sequence[NDArray[Any]]) -> NDArray[np.generic]:
+    """Return sequences of vectors (l, d) as one masked array (n, l, d), padded on the right."""
+    lengths = np.array([len(sequence) for sequence in sequences])
+    shape = (len(sequences), int(lengths.max()), *sequences[0].shape[1:])
+    values = np.zeros(shape, sequences[0].dtype)
+    for row, sequence in zip(values, sequences, strict=True):
+        row[: len(sequence)] = sequence
+    padding = np.arange(shape[1]) >= lengths[:, None]
+    mask = np.broadcast_to(padding.reshape(*padding.shape, *[1] * (len(shape) - 2)), shape)
+    return np.ma.MaskedArray(values, mask)

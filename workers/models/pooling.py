@@ -1,12 +1,15 @@
 """From a vector a token to one vector a text."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workers.component import Floats
 from workers.models.model_folder import Pooling
+
+#: All ways to pool.
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 #: What padding counts in a maximum: less than any token.
 _LOWEST = np.float32(-1e30)
