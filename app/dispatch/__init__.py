@@ -15,8 +15,11 @@ from redis.exceptions import RedisError
 
 from app.dispatch.coalescer import Coalescer
 from app.dispatch.errors import NotReadyError, StageError
+from app.dispatch.exchange import Exchange
+from app.dispatch.inspections import Inspector
+from app.dispatch.model import BatchKey, SearchAnswer, SearchQuery
 from app.dispatch.publisher import Publisher
-from app.dispatch.queries import BatchKey, QueryRunner, SearchAnswer, SearchQuery
+from app.dispatch.queries import QueryRunner
 from app.dispatch.replies import Replies
 from app.dispatch.writes import Writer
 from app.settings import Settings
@@ -68,14 +71,15 @@ class Dispatch:
             replies=self._replies,
             api_id=self.api_id,
         )
-        runner = QueryRunner(
+        exchange = Exchange(
             self._app,
-            plan=self.plan,
-            api_id=self.api_id,
             publisher=self._publisher,
             replies=self._replies,
-            directory=self.directory,
             priority=0 if self.settings.broker_url.startswith(("redis", "valkey")) else 9,
+        )
+        runner = QueryRunner(exchange, plan=self.plan, api_id=self.api_id, directory=self.directory)
+        self.inspector = Inspector(
+            exchange, plan=self.plan, api_id=self.api_id, directory=self.directory
         )
         self._runner = runner
         self._vectors = self._coalescer(runner, _VECTOR_IN_FLIGHT)
@@ -103,13 +107,17 @@ class Dispatch:
             OverloadedError: too many are waiting. NotReadyError: nobody can answer now.
             DeadlineError: a stage was too late. StageError: a stage refused the query.
         """
-        min_seq = 0
-        if query.token is not None:
-            min_seq = await self._writer.min_seq(int(query.token), query.timeout_s)
+        min_seq = await self.min_seq(query.token, query.timeout_s)
         params = self._params(query)
         is_encoded = query.vector is not None or params.mode == "text"
         key = BatchKey(params, query.timeout_s, min_seq, is_encoded)
         return await (self._vectors if is_encoded else self._texts).ask(key, query)
+
+    async def min_seq(self, token: str | None, timeout_s: float) -> int:
+        """Return what a shard must have read to show all up to ``token``; 0 without a token."""
+        if token is None:
+            return 0
+        return await self._writer.min_seq(int(token), timeout_s)
 
     async def embed(self, texts: Sequence[str], *, timeout_s: float) -> NDArray[np.float32]:
         """Return the flow's embedding of each text: float32 (n, d)."""
@@ -170,6 +178,7 @@ class Dispatch:
             offset=query.offset,
             score_threshold=query.score_threshold,
             filter=query.filter,
+            exclude=query.exclude,
             exact=query.exact,
             ef=query.ef,
             group_size=query.group_size,

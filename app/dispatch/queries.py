@@ -6,17 +6,16 @@ import asyncio
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
-from kombu.exceptions import KombuError
 from numpy.typing import NDArray
-from redis.exceptions import RedisError
 
 from app.dispatch.errors import DeadlineError, NotReadyError, StageError
-from app.dispatch.publisher import Publisher
-from app.dispatch.replies import Replies
+from app.dispatch.exchange import Exchange, checked, within
+from app.dispatch.model import BatchKey, SearchAnswer, SearchQuery
 from compose.plan import Plan
 from compose.wire import chords, names
 from compose.wire.chords import Call
@@ -30,75 +29,21 @@ _REDUCE_SHARE = 0.2  # of short deadlines, the share kept back
 _REFILL_FACTOR = 8
 
 
-@dataclass(frozen=True, slots=True)
-class SearchQuery:
-    """One query as the API understood it."""
-
-    text: str | None = None
-    vector: NDArray[np.float32] | None = None
-    limit: int = 10
-    offset: int = 0
-    score_threshold: float | None = None
-    filter: Mapping[str, Any] | None = None
-    exact: bool = False
-    ef: int | None = None
-    group_size: int = 3
-    with_content: bool = True
-    with_vector: bool = False
-    highlight: bool = False
-    explain: bool = False
-    trace: bool = False
-    timeout_s: float = 10.0
-    token: str | None = None
-    mode: Literal["vector", "text", "hybrid"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SearchAnswer:
-    """What a query got: its hits as JSON, and how much of the index answered."""
-
-    hits_json: bytes
-    coverage: Mapping[str, Any]
-    took_ms: float
-    trace: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BatchKey:
-    """What queries must have in common to travel together."""
-
-    params: SearchParams
-    timeout_s: float
-    min_seq: int
-    is_encoded: bool  # whether the queries enter at the chord: vectors, and full-text searches
-
-    def __hash__(self) -> int:
-        """Hash what differs most; a filter is a mapping and has no hash of its own."""
-        params = self.params
-        return hash((params.limit, params.offset, params.mode, self.timeout_s, self.min_seq))
-
-
 class QueryRunner:
     """Sends batches of queries and waits for their replies."""
 
     def __init__(
         self,
-        app: Any,
+        exchange: Exchange,
         *,
         plan: Plan,
         api_id: str,
-        publisher: Publisher,
-        replies: Replies,
         directory: Directory,
-        priority: int,
     ) -> None:
-        self._app = app
+        self._exchange = exchange
         self._plan = plan
         self._api_id = api_id
-        self._publisher = publisher
-        self._replies = replies
         self._directory = directory
-        self._priority = priority
 
     async def run(
         self, key: BatchKey, queries: Sequence[SearchQuery]
@@ -111,7 +56,7 @@ class QueryRunner:
         """
         started = time.perf_counter()
         deadline = time.time() + key.timeout_s
-        reply = await self._exchange(self._batch(key, queries, deadline), deadline)
+        reply = await self._answer(self._batch(key, queries, deadline), deadline)
         answers = _answers(reply, queries, started)
         for query in reply.short:
             if key.params.slack < key.params.limit * _REFILL_FACTOR**3:
@@ -143,7 +88,7 @@ class QueryRunner:
             sent_at=time.time(),
             wants="embeddings",
         )
-        reply = await self._exchange(batch, deadline)
+        reply = await self._answer(batch, deadline)
         vector = self._plan.indexes[0].vector if self._plan.indexes else ""
         return reply.embeddings[vector]
 
@@ -173,18 +118,8 @@ class QueryRunner:
         )
         if not key.is_encoded:
             return batch
-        vectors = [query.vector for query in queries if query.vector is not None]
-        if not vectors:
-            return replace(batch, stage=len(self._plan.stages))
-        rows = np.stack(vectors)
-        embeddings = {index.vector: rows for index in self._plan.indexes if index.kind == "vector"}
-        return replace(
-            batch,
-            stage=len(self._plan.stages),
-            embeddings=embeddings,
-            owners=np.arange(len(queries), dtype=np.int32),
-            weights=np.ones(len(queries), np.float32),
-        )
+        batch = replace(batch, stage=len(self._plan.stages))
+        return _with_vectors(batch, self._plan, queries)
 
     def _targets(self, mode: str) -> tuple[tuple[tuple[int, int], ...], int]:
         """Return the shards to ask and how many cannot be asked.
@@ -208,35 +143,24 @@ class QueryRunner:
             )
         return targets, len(wanted) - len(targets)
 
-    async def _exchange(self, batch: QueryBatch, deadline: float) -> Reply:
+    async def _answer(self, batch: QueryBatch, deadline: float) -> Reply:
         """Publish the batch and await its reply; a partial one shortly before the deadline."""
         left = deadline - time.time()
         margin = min(_REDUCE_TIME_S, left * _REDUCE_SHARE)
-        with self._replies.expect(batch.batch_id) as future:
-            await self._publish(batch)
-            reply = await _within(future, left - margin)
+        with self._exchange.expect(batch.batch_id) as future:
+            await self._exchange.post(partial(self._send, batch))
+            reply = await within(future, left - margin)
             if reply is None:
                 reply = await self._partial(batch, future, deadline)
-        if reply.failed_stage is not None:
-            raise StageError(reply.failed_stage, reply.failure or "it failed", reply.status)
-        return reply
+        return checked(reply)
 
-    async def _publish(self, batch: QueryBatch) -> None:
-        try:
-            await self._publisher.call(lambda: self._send(batch))
-        except (KombuError, RedisError, OSError) as error:
-            raise NotReadyError(
-                f"the broker does not take messages ({type(error).__name__}: {error})",
-                "check that it runs and that GNES_BROKER_URL names it",
-            ) from error
-
-    def _send(self, batch: QueryBatch) -> None:
+    def _send(self, batch: QueryBatch, app: Any, priority: int) -> None:
         if batch.stage >= len(self._plan.stages):
-            scatter(self._app, self._plan, batch, priority=self._priority)
+            scatter(app, self._plan, batch, priority=priority)
             return
         stage = self._plan.stages[batch.stage]
         call = Call(QUERY_TASK[stage.kind], stage.queue, batch.to_wire())
-        chords.send(self._app, call, priority=self._priority)
+        chords.send(app, call, priority=priority)
 
     async def _partial(
         self, batch: QueryBatch, future: asyncio.Future[Reply], deadline: float
@@ -246,31 +170,15 @@ class QueryRunner:
         Raises:
             DeadlineError: nothing came, or it could not be reduced in time.
         """
-        was_open, parts = await self._publisher.call(lambda: self._close(batch.batch_id))
+        was_open, parts = await self._exchange.post(partial(_close, batch.batch_id))
         if not future.done() and not was_open and not parts:
             raise self._late(batch, self._plan.stages[batch.stage :])
         if parts:
-            order = order_of(batch).to_wire()
-            await self._publisher.call(lambda: self._reduce(parts, order))
-        reply = await _within(future, deadline - time.time())
+            await self._exchange.post(partial(_reduce, parts, order_of(batch).to_wire()))
+        reply = await within(future, deadline - time.time())
         if reply is None:
             raise self._late(batch, ())
         return reply
-
-    def _close(self, batch_id: str) -> tuple[bool, list[Any] | None]:
-        was_open = chords.is_open(self._app, batch_id)
-        return was_open, chords.close(self._app, batch_id)
-
-    def _reduce(self, parts: list[Any], order: Mapping[str, Any]) -> None:
-        self._app.send_task(
-            names.REDUCE,
-            args=(parts, order),
-            queue=names.REDUCE_QUEUE,
-            priority=self._priority,
-            ignore_result=True,
-            argsrepr="",
-            kwargsrepr="",
-        )
 
     def _late(self, batch: QueryBatch, stages: Sequence[Any]) -> DeadlineError:
         """Return the error that names the likeliest culprit: a queue without workers first."""
@@ -285,10 +193,46 @@ class QueryRunner:
         return DeadlineError(stage, queue, time.time() - batch.sent_at, workers)
 
 
-async def _within(future: asyncio.Future[Reply], seconds: float) -> Reply | None:
-    """Return the future's result, or None when it takes longer than ``seconds``."""
-    done, _ = await asyncio.wait([future], timeout=max(0.0, seconds))
-    return future.result() if done else None
+def _close(batch_id: str, app: Any, _priority: int) -> tuple[bool, list[Any] | None]:
+    """Return whether the chord was published, and its parts so far."""
+    was_open = chords.is_open(app, batch_id)
+    return was_open, chords.close(app, batch_id)
+
+
+def _reduce(parts: list[Any], order: Mapping[str, Any], app: Any, priority: int) -> None:
+    """Have the parts reduced that came in time."""
+    app.send_task(
+        names.REDUCE,
+        args=(parts, order),
+        queue=names.REDUCE_QUEUE,
+        priority=priority,
+        ignore_result=True,
+        argsrepr="",
+        kwargsrepr="",
+    )
+
+
+def _with_vectors(batch: QueryBatch, plan: Plan, queries: Sequence[SearchQuery]) -> QueryBatch:
+    """Return the batch with the queries' own vectors, for every vector index of the flow."""
+    rows: list[NDArray[np.float32]] = []
+    weights: list[float] = []
+    owners: list[int] = []
+    for number, query in enumerate(queries):
+        if query.vector is None:
+            continue
+        block = np.atleast_2d(query.vector)
+        rows.append(block)
+        weights.extend(query.vector_weights or (1.0,) * len(block))
+        owners.extend([number] * len(block))
+    if not rows:
+        return batch
+    matrix = np.concatenate(rows).astype(np.float32, copy=False)
+    return replace(
+        batch,
+        embeddings={index.vector: matrix for index in plan.indexes if index.kind == "vector"},
+        owners=np.array(owners, np.int32),
+        weights=np.array(weights, np.float32),
+    )
 
 
 def _answers(

@@ -58,6 +58,7 @@ class SearchParams(Message):
     offset: int = 0
     score_threshold: float | None = None
     filter: Mapping[str, Any] | None = None
+    exclude: tuple[str, ...] = ()  # documents never to return, such as those asked by id
     slack: int = 8  # further documents a shard sends, against those that reduce must drop
     exact: bool = False
     ef: int | None = None
@@ -163,10 +164,27 @@ class Reply(Message):
     shards_ok: int = 0
     errors: tuple[str, ...] = ()
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    parts: tuple[Any, ...] = ()  # what each shard said to an inspection
     spans: tuple[tuple[str, float, float], ...] = ()
     failed_stage: str | None = None
     failure: str | None = None
     status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection(Message):
+    """A question to the shards that is no search: count, facet, list or look up documents.
+
+    ``arguments`` are those of the shard's method of the same name as ``what``.
+    """
+
+    batch_id: str
+    reply_to: str
+    what: Literal["count", "facet", "list_ids", "vectors_of"]
+    arguments: Mapping[str, Any]
+    min_seq: int
+    deadline: float
+    target: tuple[int, int] = (-1, -1)
 
 
 @dataclass(frozen=True, slots=True)

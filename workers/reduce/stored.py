@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from indexstore.ledger import Ledger
-
 from indexstore.model import LiveDocument
 
 _MOST = 50_000  # documents kept; at some 1 kB each that bounds a worker's memory

@@ -11,7 +11,7 @@ import numpy as np
 from celery import shared_task
 
 from compose.wire import names
-from compose.wire.messages import QueryBatch, SearchParams, ShardPart
+from compose.wire.messages import Inspection, QueryBatch, SearchParams, ShardPart
 from indexstore.model import IndexConfig
 from indexstore.query import ShardHits, ShardQuery
 from workers.runtime import index_config, runtime
@@ -39,6 +39,21 @@ def search(wire: Mapping[str, Any]) -> dict[str, Any]:
         return ShardPart(*target, error=f"{type(error).__name__}: {error}").to_wire()
 
 
+@shared_task(name=names.INSPECT)
+def inspect(wire: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer one question about a shard's documents; never raises, like ``search``."""
+    try:
+        order = Inspection.from_wire(wire)
+        index, number = order.target
+        shard = serving().shards[int(index), int(number)]
+        if shard.catch_up(order.min_seq, order.deadline) < order.min_seq:
+            return {"error": f"shard {number} has not read the log in time", "status": 504}
+        return {"answer": getattr(shard, order.what)(**order.arguments)}
+    except Exception as error:
+        logger.exception("inspect: a shard could not answer")
+        return {"error": str(error), "status": int(getattr(error, "status", 500))}
+
+
 def shard_query(batch: QueryBatch, config: IndexConfig) -> ShardQuery:
     """Return what the shard needs of a batch."""
     params = SearchParams.from_wire(batch.params)
@@ -58,6 +73,7 @@ def shard_query(batch: QueryBatch, config: IndexConfig) -> ShardQuery:
         exact=params.exact,
         ef=params.ef,
         group_size=params.group_size,
+        exclude=tuple(params.exclude),
     )
 
 

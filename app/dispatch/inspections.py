@@ -1,0 +1,129 @@
+"""Questions to the shards that are no search: counts, facets, ids by filter, stored vectors."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.dispatch.errors import NotReadyError, StageError
+from app.dispatch.exchange import Exchange
+from compose.plan import Plan
+from compose.wire import names
+from compose.wire.chords import Call, fan_out
+from compose.wire.messages import Inspection, Reply
+from compose.wire.presence import Directory
+
+Vectors = tuple[NDArray[np.float32], NDArray[np.float32]]  # rows (n, d) and their weights (n,)
+
+
+class Inspector:
+    """Asks every shard of the first index, as one chord, and merges what they say.
+
+    Unlike a search these answers are exact or not given: a shard that is away is an error, for a
+    count without it would be a wrong number.
+    """
+
+    def __init__(
+        self, exchange: Exchange, *, plan: Plan, directory: Directory, api_id: str
+    ) -> None:
+        self._exchange = exchange
+        self._plan = plan
+        self._directory = directory
+        self._api_id = api_id
+
+    async def count(
+        self, condition: Mapping[str, Any] | None, *, min_seq: int, timeout_s: float
+    ) -> int:
+        """Return how many documents match."""
+        arguments = {"condition": condition}
+        return sum(await self._ask("count", arguments, min_seq=min_seq, timeout_s=timeout_s))
+
+    async def facet(
+        self,
+        key: str,
+        condition: Mapping[str, Any] | None,
+        *,
+        limit: int,
+        min_seq: int,
+        timeout_s: float,
+    ) -> list[tuple[Any, int]]:
+        """Return the values of a tag and how many matching documents have each, most first."""
+        arguments = {"key": key, "condition": condition}
+        totals: Counter[Any] = Counter()
+        for part in await self._ask("facet", arguments, min_seq=min_seq, timeout_s=timeout_s):
+            for value, number in part:
+                totals[value] += number
+        return sorted(totals.items(), key=lambda pair: (-pair[1], str(pair[0])))[:limit]
+
+    async def list_ids(
+        self,
+        condition: Mapping[str, Any] | None,
+        *,
+        after: str,
+        limit: int,
+        min_seq: int,
+        timeout_s: float,
+    ) -> list[str]:
+        """Return the ids of matching documents after ``after``, in order, ``limit`` at most."""
+        arguments = {"condition": condition, "after": after, "limit": limit}
+        parts = await self._ask("list_ids", arguments, min_seq=min_seq, timeout_s=timeout_s)
+        return sorted(doc_id for part in parts for doc_id in part)[:limit]
+
+    async def vectors_of(
+        self, doc_ids: Sequence[str], *, min_seq: int, timeout_s: float
+    ) -> dict[str, Vectors]:
+        """Return the chunks' vectors and weights of stored documents, by id."""
+        arguments = {"doc_ids": list(doc_ids)}
+        parts = await self._ask("vectors_of", arguments, min_seq=min_seq, timeout_s=timeout_s)
+        return {
+            doc_id: (rows, weights) for part in parts for doc_id, (rows, weights) in part.items()
+        }
+
+    async def _ask(
+        self, what: Any, arguments: Mapping[str, Any], *, min_seq: int, timeout_s: float
+    ) -> list[Any]:
+        """Return what each shard said.
+
+        Raises:
+            NotReadyError: a shard is away. StageError: a shard refused or failed.
+            DeadlineError: a shard was too late.
+        """
+        deadline = time.time() + timeout_s
+        order = Inspection(uuid.uuid4().hex, self._api_id, what, arguments, min_seq, deadline)
+        index = self._plan.indexes[0]
+        for shard in range(index.shards):
+            if (0, shard) not in self._directory.ready_shards():
+                raise NotReadyError(
+                    f"shard {shard} is away, and an answer without it would be wrong",
+                    f"start `celery -A app worker -Q {index.queue(shard)}`",
+                )
+        headers = [
+            Call(names.INSPECT, index.queue(shard), replace(order, target=(0, shard)).to_wire())
+            for shard in range(index.shards)
+        ]
+        body = Call(
+            names.GATHER,
+            names.REDUCE_QUEUE,
+            {"reply_to": self._api_id, "batch_id": order.batch_id},
+        )
+        reply: Reply = await self._exchange.ask(
+            order.batch_id,
+            lambda app, priority: fan_out(app, order.batch_id, headers, body, priority=priority),
+            timeout_s=timeout_s,
+            stage="search",
+            queue=index.queue(0),
+        )
+        return [_answer(part) for part in reply.parts]
+
+
+def _answer(part: Mapping[str, Any]) -> Any:
+    if "error" in part:
+        raise StageError("search", str(part["error"]), int(part.get("status", 500)))
+    return part["answer"]

@@ -1,0 +1,66 @@
+"""What the front end asks and what it gets: plain data between routes and dispatch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compose.wire.messages import SearchParams
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """One query as the API understood it.
+
+    ``vector`` is one row (d,), or several rows (n, d) that are searched together: then
+    ``vector_weights`` says how much each counts, a negative weight asks for what is unlike it.
+    """
+
+    text: str | None = None
+    vector: NDArray[np.float32] | None = None
+    vector_weights: tuple[float, ...] | None = None
+    limit: int = 10
+    offset: int = 0
+    score_threshold: float | None = None
+    filter: Mapping[str, Any] | None = None
+    exclude: tuple[str, ...] = ()
+    exact: bool = False
+    ef: int | None = None
+    group_size: int = 3
+    with_content: bool = True
+    with_vector: bool = False
+    highlight: bool = False
+    explain: bool = False
+    trace: bool = False
+    timeout_s: float = 10.0
+    token: str | None = None
+    mode: Literal["vector", "text", "hybrid"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAnswer:
+    """What a query got: its hits as JSON, and how much of the index answered."""
+
+    hits_json: bytes
+    coverage: Mapping[str, Any]
+    took_ms: float
+    trace: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchKey:
+    """What queries must have in common to travel together."""
+
+    params: SearchParams
+    timeout_s: float
+    min_seq: int
+    is_encoded: bool  # whether the queries enter at the chord: vectors, and full-text searches
+
+    def __hash__(self) -> int:
+        """Hash what differs most; a filter is a mapping and has no hash of its own."""
+        params = self.params
+        return hash((params.limit, params.offset, params.mode, self.timeout_s, self.min_seq))
