@@ -18,7 +18,9 @@ from app.api.body import (
 )
 from app.api.house import answer, house_of
 from app.api.intake import Intake
+from app.api.jobs import lost_of
 from app.api.limits import check_batch, check_timeout, version_of
+from app.api.metrics import Metrics
 from app.api.openapi import answers, takes
 from app.api.problems import Problem, faults_of, invalid
 from app.api.schemas.base import with_hints
@@ -108,6 +110,8 @@ async def receipt(request: Request, intake: Intake, *, wait: Wait, timeout_s: fl
     Raises:
         Problem: 400 when not a single item was accepted.
     """
+    counted: Metrics = request.app.state.metrics
+    counted.took_in(accepted=len(intake.accepted), refused=len(intake.refused))
     if not intake.accepted:
         raise _nothing_accepted(intake)
     done = False
@@ -140,23 +144,8 @@ def _nothing_accepted(intake: Intake) -> Problem:
 
 async def _outcome(intake: Intake) -> dict[str, tuple[str, str | None]]:
     """Return state and error of the accepted documents that did not make it."""
-    house = intake.house
-    found: dict[str, tuple[str, str | None]] = {}
-    cursor = None
-    while True:
-        page = await house.ledger(
-            Ledger.scroll,
-            house.plan.collection,
-            job_id=intake.job_id,
-            states=("failed", "dead"),
-            limit=1_000,
-            cursor=cursor,
-        )
-        found |= {one.document.doc_id: ("failed", one.error) for one in page.items}
-        cursor = page.cursor
-        if cursor is None:
-            break
-    return found
+    lost = await lost_of(intake.house, intake.job_id)
+    return {doc_id: ("failed", error) for doc_id, error in lost.items()}
 
 
 def _items(intake: Intake, outcome: dict[str, tuple[str, str | None]] | None) -> list[Any]:

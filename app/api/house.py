@@ -8,7 +8,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import orjson
 from anyio import to_thread
 from fastapi import Request
-from indexstore.ledger import Ledger
 from starlette.responses import Response
 
 from app.api.problems import Problem
@@ -16,6 +15,7 @@ from app.dispatch import Dispatch
 from app.settings import Limits, Settings
 from compose.plan import Plan
 from indexstore.errors import CollectionNotFoundError
+from indexstore.ledger import Ledger
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -1,18 +1,21 @@
 """Jobs: how far accepted documents have come."""
 
+import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from app.api.house import answer, house_of
+from app.api.house import House, answer, house_of
 from app.api.openapi import answers
-from app.api.schemas.jobs import JobDocumentPage, JobPage, JobResult
+from app.api.schemas.jobs import JobDocumentPage, JobPage, JobResult, ReplayResult
 from indexstore.ledger import Ledger
 from indexstore.model import Job, StoredDocument
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
+#: Documents read at a time where all are wanted.
+_PAGE = 1_000
 State = Literal["running", "completed", "partial", "failed", "cancelled"]
 DocumentStateName = Literal["queued", "indexed", "failed", "dead"]
 LimitQuery = Annotated[int, Query(ge=1, le=1_000)]
@@ -70,7 +73,41 @@ async def documents(
         limit=limit,
         cursor=cursor,
     )
-    return answer({"documents": [_document(one) for one in page.items], "cursor": page.cursor})
+    return answer({"documents": [document_row(one) for one in page.items], "cursor": page.cursor})
+
+
+@router.post(
+    "/{job_id}/retry",
+    summary="Try a job's failed documents again",
+    response_model=None,
+    responses=answers(ReplayResult, 404, 503),
+)
+async def retry(request: Request, job_id: str) -> Response:
+    """Queue the failed and dead documents of a job again; the job is then running again."""
+    house = house_of(request)
+    await house.ledger(Ledger.job, job_id)
+    lost = await lost_of(house, job_id)
+    queued = await house.ledger(Ledger.retry, house.plan.collection, list(lost)) if lost else []
+    return answer({"queued": queued})
+
+
+async def lost_of(house: House, job_id: str | None = None) -> dict[str, str | None]:
+    """Return id and error of all failed and dead documents, of one job or of all."""
+    found: dict[str, str | None] = {}
+    cursor = None
+    while True:
+        page = await house.ledger(
+            Ledger.scroll,
+            house.plan.collection,
+            job_id=job_id,
+            states=("failed", "dead"),
+            limit=_PAGE,
+            cursor=cursor,
+        )
+        found |= {one.document.doc_id: one.error for one in page.items}
+        cursor = page.cursor
+        if cursor is None:
+            return found
 
 
 def job_of(job: Job) -> dict[str, Any]:
@@ -86,11 +123,28 @@ def job_of(job: Job) -> dict[str, Any]:
         "error": job.error,
         "created_at": job.created_at,
         "finished_at": job.finished_at,
+        "progress": _progress(job),
+        "eta_s": _eta_s(job),
     }
 
 
-def _document(stored: StoredDocument) -> dict[str, Any]:
-    """Return a document of a job as JSON, without its content."""
+def _progress(job: Job) -> float:
+    """Return the share of a job that is done, from 0 to 1."""
+    if job.finished_at is not None or job.total == 0:
+        return 1.0 if job.finished_at is not None else 0.0
+    return round((job.total - job.pending) / job.total, 4)
+
+
+def _eta_s(job: Job) -> float | None:
+    """Return the seconds still to go at the pace so far; None while there is no pace."""
+    done = job.total - job.pending
+    if job.finished_at is not None or not done:
+        return None
+    return round(job.pending * (time.time() - job.created_at) / done, 1)
+
+
+def document_row(stored: StoredDocument) -> dict[str, Any]:
+    """Return what became of a document as JSON, without its content."""
     return {
         "id": stored.document.doc_id,
         "status": stored.state,

@@ -11,18 +11,23 @@ from app import celery
 from app.api import (
     cluster,
     collections,
+    dead_letters,
     docs,
     documents,
+    events,
     gnes_aliases,
     health,
     jobs,
+    metrics,
     openapi,
     problems,
+    scroll,
     search,
 )
 from app.api.auth import Gate
 from app.api.envelope import Envelope
 from app.api.house import House
+from app.api.metrics import Metrics
 from app.api.schemas.documents import DeleteBody, DocumentBody, PatchBody
 from app.api.schemas.search import SearchBody
 from app.api.version import VERSION
@@ -34,8 +39,14 @@ from indexstore.ledger import Ledger
 from indexstore.migrations import migrate
 
 #: In the order in which routes are tried: the hot one first.
-RESOURCES = (search, documents, collections, jobs, cluster, health, gnes_aliases)
-BODIES = (SearchBody, DocumentBody, PatchBody, DeleteBody)
+RESOURCES = (
+    search, scroll, documents, collections, jobs, events, dead_letters, cluster, health, metrics,
+    gnes_aliases,
+)  # fmt: skip
+BODIES = (
+    SearchBody, DocumentBody, PatchBody, DeleteBody, dead_letters.ReplayBody, scroll.ScrollBody,
+    scroll.CountBody,
+)  # fmt: skip
 
 
 def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
@@ -55,6 +66,7 @@ def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.house = house
+    app.state.metrics = Metrics(house.plan.collection)
     app.router.routes.append(search.HOT_ROUTE)
     for resource in RESOURCES:
         app.include_router(resource.router)
@@ -76,7 +88,10 @@ def _wrap(app: FastAPI, config: Settings) -> None:
             allow_headers=["*"],
             expose_headers=["etag", "location", "retry-after", "x-request-id"],
         )
-    app.add_middleware(Envelope, max_body_bytes=config.limits.max_body_bytes)
+    counted: Metrics = app.state.metrics
+    app.add_middleware(
+        Envelope, max_body_bytes=config.limits.max_body_bytes, observe=counted.observe
+    )
 
 
 @asynccontextmanager

@@ -193,3 +193,16 @@ class DeleteResult(Output):
     deleted: list[str]
     missing: list[str]
     token: str
+
+
+class DocumentPage(Output):
+    """Documents by id, and where to go on."""
+
+    documents: list[DocumentResult]
+    cursor: str | None
+
+
+class CountResult(Output):
+    """How many documents there are."""
+
+    count: int

@@ -18,6 +18,8 @@ class JobResult(Output):
     error: str | None
     created_at: float
     finished_at: float | None
+    progress: float
+    eta_s: float | None
 
 
 class JobPage(Output):
@@ -42,3 +44,9 @@ class JobDocumentPage(Output):
 
     documents: list[JobDocument]
     cursor: str | None
+
+
+class ReplayResult(Output):
+    """Which documents are queued again."""
+
+    queued: list[str]
