@@ -80,7 +80,7 @@ class TestPurge:
         def delete_files(info: SegmentInfo) -> None:
             deleted.append(info.id)
 
-        done = manifest.purge(C, grace_s=60, keep_seqs=0, delete_files=delete_files, **fields)  # type: ignore[arg-type]  # now is a float
+        done = manifest.purge(C, grace_s=60, keep_seqs=0, delete_files=delete_files, **fields)
         return done.tombstones, done.patches, done.segments
 
     def test_retired_segments_go_after_their_grace(
