@@ -122,9 +122,10 @@ def _best_chunks(
     """Return the best chunks of some hits of one part, by hit, then score, then position."""
     documents, queries = merged.documents[hits], merged.queries[hits]
     if part.is_simple:
-        with np.errstate(divide="ignore", invalid="ignore"):  # documents of weight 0
-            scores = merged.scores[hits] / part.weights[documents]
-        return hits, part.columns.starts[documents], np.nan_to_num(scores).astype(np.float32)
+        weights, scores = part.weights[documents], merged.scores[hits]
+        if not part.is_uniform:
+            scores = np.divide(scores, weights, out=np.zeros_like(scores), where=weights > 0)
+        return hits, documents, scores
     chunks, begins = part.chunk_rows(documents)
     lengths = np.diff(np.append(begins, len(chunks)))
     owner = np.repeat(np.arange(len(hits)), lengths)

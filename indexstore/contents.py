@@ -5,12 +5,10 @@ Only one thread changes it at a time; searches read the immutable parts it hands
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
 from indexstore.coverage import Coverage, coverage
 from indexstore.delta import Delta
 from indexstore.errors import CorruptSegmentError, IndexStoreError
-from indexstore.model import IndexConfig, LogRow, SegmentInfo
+from indexstore.model import Float32, IndexConfig, LogRow, SegmentInfo
 from indexstore.part import Part
 from indexstore.place import Place
 from indexstore.scoring import finds_documents
@@ -82,9 +80,7 @@ class Contents:
         return (*self.parts, self._delta.freeze())
 
 
-def embedded(
-    row: LogRow, config: IndexConfig, *, dim: int | None
-) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]] | None":
+def embedded(row: LogRow, config: IndexConfig, *, dim: int | None) -> Float32 | None:
     """Return the vectors of a row that this index holds; None when it cannot hold them."""
     if row.chunks is None or not len(row.chunks):
         return None
@@ -92,7 +88,7 @@ def embedded(
     if vectors is None or len(vectors) != len(row.chunks):
         return None
     try:
-        return checked_rows(vectors, dim=dim, metric=config.metric)  # type: ignore[return-value]
+        return checked_rows(vectors, dim=dim, metric=config.metric)
     except IndexStoreError:
         # The index step refuses such documents; one that came by another way must not stop
         # the shard from reading on.

@@ -94,7 +94,7 @@ class DocIds:
         path = folder / f"{prefix}s.bin"
         data = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.empty(0, np.uint8)
         return cls(
-            memoryview(data),
+            memoryview(data.data),
             mapped(folder / f"{prefix}_offsets.npy"),
             mapped(folder / f"{prefix}_hashes.npy"),
             mapped(folder / f"{prefix}_order.npy"),
@@ -103,4 +103,5 @@ class DocIds:
 
 def mapped(path: Path) -> NDArray[Any]:
     """Map a .npy file for reading, as a plain array: numpy's memmap class costs on every use."""
-    return np.load(path, mmap_mode="r").view(np.ndarray)
+    column: NDArray[Any] = np.load(path, mmap_mode="r").view(np.ndarray)
+    return column

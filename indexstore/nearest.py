@@ -123,10 +123,11 @@ def _propose(
     documents = part.unit_documents(units)
     if begins is None:
         return Proposal(documents, _bounds(part, batch, last))
-    bounds = np.where(np.isfinite(last), last, last) * batch.weights[rows]
-    bounds = reduce_runs(bounds, begins, "sum" if batch.reduction == "sum" else "max")
-    return Proposal(_merged(documents, begins), _bounds(part, batch, np.nan_to_num(
-        bounds, nan=np.inf, posinf=np.inf, neginf=-np.inf)))  # fmt: skip
+    with np.errstate(invalid="ignore"):  # infinity times a weight of 0, or less infinity
+        bounds = last * batch.weights[rows]
+        bounds = reduce_runs(bounds, begins, "sum" if batch.reduction == "sum" else "max")
+    bounds[np.isnan(bounds)] = np.inf
+    return Proposal(_merged(documents, begins), _bounds(part, batch, bounds))
 
 
 def _bounds(part: Part, batch: Batch, last: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -134,8 +135,9 @@ def _bounds(part: Part, batch: Batch, last: NDArray[np.float64]) -> NDArray[np.f
     if low == high == 1.0:
         return last
     with np.errstate(invalid="ignore"):  # infinity times a ceiling of 0
-        return np.nan_to_num(np.where(last > 0, last * high, last * low), nan=0.0,
-                             posinf=np.inf, neginf=-np.inf)  # fmt: skip
+        bounds = np.where(last > 0, last * high, last * low)
+    bounds[np.isnan(bounds)] = 0.0
+    return bounds
 
 
 def _merged(documents: Indices, begins: Indices) -> Indices:
@@ -225,9 +227,7 @@ def _scan(part: Part, batch: Batch, scope: Scope, pending: Indices) -> "list[Fou
     ]
 
 
-def _scan_block(
-    part: Part, batch: Batch, want: int, look: tuple[Indices, Indices | None]
-) -> Found:
+def _scan_block(part: Part, batch: Batch, want: int, look: tuple[Indices, Indices | None]) -> Found:
     pending, chosen = look
     scores = _scanned_scores(part, batch, pending, chosen)
     count = scores.shape[1]
@@ -243,9 +243,7 @@ def _scan_block(
     return Found.joined(pieces)
 
 
-def _scanned_scores(
-    part: Part, batch: Batch, pending: Indices, chosen: Indices | None
-) -> Scores:
+def _scanned_scores(part: Part, batch: Batch, pending: Indices, chosen: Indices | None) -> Scores:
     """Score the chosen documents, (q, documents), in single precision."""
     factors = part.factors(batch.reduction)
     if part.finds_documents(batch.reduction):

@@ -24,11 +24,12 @@ def relevance(metric: Metric, queries: Floats, rows: Floats) -> Floats:
     """
     if metric == "hamming":
         queries, rows = np.where(queries > 0, 1, -1), np.where(rows > 0, 1, -1)
-        return 0.5 + 0.5 * (queries @ rows.T).astype(np.float32) / np.float32(rows.shape[1])
+        agreement = (queries @ rows.T).astype(np.float32) / np.float32(rows.shape[1])
+        return np.asarray(0.5 + 0.5 * agreement)
     products: Floats = queries @ rows.T
     if metric == "l2":
         squares = np.square(queries).sum(axis=1)[:, None] + np.square(rows).sum(axis=1)
-        return 1.0 / (1.0 + np.sqrt(np.maximum(squares - 2.0 * products, 0.0)))
+        return np.asarray(1.0 / (1.0 + np.sqrt(np.maximum(squares - 2.0 * products, 0.0))))
     return products
 
 
@@ -42,7 +43,7 @@ def pair_relevance(metric: Metric, queries: Floats, rows: Floats) -> Floats:
     if metric == "hamming":
         return np.asarray(((left > 0) == (right > 0)).mean(axis=1))
     if metric == "l2":
-        return 1.0 / (1.0 + np.sqrt(np.square(left - right).sum(axis=1)))
+        return np.asarray(1.0 / (1.0 + np.sqrt(np.square(left - right).sum(axis=1))))
     return np.asarray(np.matmul(left[:, None, :], right[:, :, None])[:, 0, 0])
 
 
@@ -111,8 +112,10 @@ def best_columns(scores: Floats, limit: int) -> tuple[NDArray[np.float32], NDArr
     """Return the best ``limit`` columns of each row, best first: scores and columns."""
     width = min(limit, scores.shape[1])
     if width < scores.shape[1]:
-        columns = np.argpartition(scores, -width, axis=1)[:, -width:] if width else np.empty(
-            (len(scores), 0), np.int64
+        columns = (
+            np.argpartition(scores, -width, axis=1)[:, -width:]
+            if width
+            else np.empty((len(scores), 0), np.int64)
         )
         best = np.take_along_axis(scores, columns, axis=1)
     else:

@@ -43,4 +43,4 @@ def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.sqrt(np.square(wide).sum(axis=1))
     if not lengths.all():
         raise InvalidVectorError(f"row {int(np.argmin(lengths))} has length 0, hence no direction")
-    return (wide / lengths[:, None]).astype(np.float32)
+    return np.asarray(wide / lengths[:, None], np.float32)

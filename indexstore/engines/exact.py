@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from indexstore.engines.base import Engine, RowMask, Rows, Scores, Vectors
+from indexstore.model import Metric
 from indexstore.scoring import best_columns, relevance
 
 BLOCK_SCORES = 1 << 23  # scores held at a time: 32 MB
@@ -14,6 +15,7 @@ BLOCK_SCORES = 1 << 23  # scores held at a time: 32 MB
 class ExactEngine(Engine):
     """Compares a query with every row; the file is a plain .npy, memory-mapped."""
 
+    METRICS: ClassVar[frozenset[Metric]] = frozenset({"ip", "cosine", "l2", "hamming"})
     is_exact: ClassVar[bool] = True
 
     _rows: Vectors
