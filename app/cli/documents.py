@@ -84,7 +84,8 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Return the rate as text."""
-        speed = task.finished_speed or task.speed
+        whole = task.completed / task.elapsed if task.finished and task.elapsed else None
+        speed = whole or task.speed
         return Text(f"{speed:.0f}/s" if speed else "", style="cyan")
 
 

@@ -1,11 +1,14 @@
 """`gnes search`: one question, its hits."""
 
+import re
+from html import escape, unescape
 from typing import Annotated, Any
 
 import orjson
 import typer
 from rich.console import Group
 from rich.json import JSON
+from rich.padding import Padding
 from rich.text import Text
 
 from app.cli.common import (
@@ -20,6 +23,7 @@ from app.cli.common import (
 )
 
 SHOWN_CHARS = 240
+_EM = re.compile(r"</?em>")
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -78,11 +82,9 @@ def hit_lines(rank: int, hit: dict[str, Any], shown_chars: int = SHOWN_CHARS) ->
     best = max(hit.get("chunks") or [], key=lambda chunk: chunk["score"], default=None)
     words = _marked(best) if best and best.get("text") else Text(_content(hit))
     words.truncate(shown_chars, overflow="ellipsis")
-    words.pad_left(11)
-    lines.append(words)
-    if hit.get("explanation") or hit.get("explain"):
-        tree = hit.get("explanation") or hit.get("explain")
-        lines.append(JSON.from_data(tree, indent=1))
+    lines.append(Padding(words, (0, 0, 0, 11)))
+    if explanation := hit.get("explanation"):
+        lines.append(JSON.from_data(explanation, indent=1))
     return Group(*lines)
 
 
@@ -92,9 +94,9 @@ def _content(hit: dict[str, Any]) -> str:
 
 
 def _marked(chunk: dict[str, Any]) -> Text:
-    """Return a chunk's text with what matched in bold; newlines become spaces of equal length."""
-    flat = Text(str(chunk["text"]).replace("\n", " "))
-    for span in chunk.get("highlights") or []:
-        start, end = (span["start"], span["end"]) if isinstance(span, dict) else span[:2]
-        flat.stylize("bold yellow", start, end)
+    """Return a chunk's text on one line, with what the API has put between <em> tags in bold."""
+    flat = Text()
+    for number, piece in enumerate(_EM.split(chunk.get("highlight") or escape(chunk["text"]))):
+        words = unescape(piece).replace("\n", " ")
+        flat.append(words, style="bold yellow" if number % 2 else "")
     return flat

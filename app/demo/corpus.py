@@ -22,10 +22,10 @@ KINDS: dict[type[ast.AST], str] = {
 }
 SHORTEST_CHARS = 40
 """Shorter docstrings ("See above.") tell nobody what a thing does."""
-LONGEST_CHARS = 600
+LONGEST_CHARS = 400
 LARGEST_FILE_BYTES = 400_000
 SKIPPED = frozenset(("test", "tests", "idlelib", "lib2to3", "turtledemo", "_vendor", "vendor"))
-ENOUGH = 6_000
+ENOUGH = 5_000
 FROM_STDLIB = "python"
 COMPILED = (
     *("builtins", "array", "binascii", "bisect", "csv", "datetime", "functools", "hashlib"),

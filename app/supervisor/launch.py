@@ -29,6 +29,7 @@ from indexstore.migrations import migrate
 GIVE_UP_DEATHS = 4
 """A process that died so often before the deployment was ever ready will not run by itself."""
 PROBE_S = 0.5
+"""How long a probe waits for its answer, and how long the next one waits after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Launch:
         self._folder = DataFolder(config.data_dir)
         self._started_at = time.time()
         self._is_ready = False
+        self._probed_at = 0.0
 
     def run(self, *, embed_broker: bool) -> None:
         """Run the deployment until a signal or a command ends it.
@@ -140,9 +142,10 @@ class Launch:
 
     def _tick(self) -> bool:
         """Look whether the deployment has become ready, until it has."""
-        if not self._is_ready:
+        if not self._is_ready and time.monotonic() - self._probed_at > PROBE_S:
             self._give_up_on_the_hopeless()
             self._is_ready = answers(f"{url_of(self._config.host, self._config.port)}/readyz")
+            self._probed_at = time.monotonic()
             if self._is_ready:
                 self._write_state()
                 self._events.ready(self._state())
