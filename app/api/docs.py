@@ -1,48 +1,44 @@
-"""Pages for people: the interactive documentation and what each problem means; no CDN anywhere."""
+"""Pages for people: search, the interactive documentation, what each problem means; no CDN."""
 
+from functools import cache
 from html import escape
 from pathlib import Path
+from string import Template
 
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from app.api.house import answer
+from app.api.house import answer, house_of
 from app.api.problems import KINDS, Problem
+from app.api.version import VERSION
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
+TEMPLATES = Path(__file__).resolve().parent / "templates"
 router = APIRouter(include_in_schema=False)
 
 #: Pages load from here alone; Swagger UI writes styles and data images inline.
 _POLICY = {
     "content-security-policy": (
         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "frame-ancestors 'none'"
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     ),
     "referrer-policy": "no-referrer",
 }
+_STYLE = '<link rel="stylesheet" href="/static/{}">'
 
 
-def page(title: str, body: str, *, head: str = "") -> HTMLResponse:
-    """Return an HTML page that loads nothing from elsewhere."""
-    html = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{escape(title)}</title><link rel="icon" href="/static/swagger/favicon-32x32.png">'
-        f"{head}</head><body>{body}</body></html>"
-    )
-    return HTMLResponse(html, headers=_POLICY)
+@router.get("/")
+async def search_page(request: Request) -> Response:
+    """Show a page to search with."""
+    collection = house_of(request).plan.collection
+    return page("search", f"Search {collection}", style="search/search.css", collection=collection)
 
 
 @router.get("/docs")
 async def swagger() -> Response:
     """Show every route, to read and to try."""
-    head = '<link rel="stylesheet" href="/static/swagger/swagger-ui.css">'
-    body = (
-        '<div id="swagger-ui"></div><script src="/static/swagger/swagger-ui-bundle.js"></script>'
-        '<script src="/static/docs.js"></script>'
-    )
-    return page("GNES API", body, head=head)
+    return page("docs", "GNES API", style="swagger/swagger-ui.css")
 
 
 @router.get("/problems/{code}")
@@ -52,12 +48,24 @@ async def problem(request: Request, code: str) -> Response:
     if kind is None:
         raise Problem("route_not_found", f"there is no problem with the code {code!r}")
     if "text/html" in request.headers.get("accept", ""):
-        return page(
-            kind.title,
-            f"<main><h1>{escape(kind.title)}</h1><p><code>{escape(code)}</code>, status "
-            f"{kind.status}</p><p>{escape(kind.remedy)}</p></main>",
-        )
+        facts = {"code": code, "status": str(kind.status), "remedy": kind.remedy}
+        return page("problem", kind.title, style="search/search.css", **facts)
     return answer({"code": code, "status": kind.status, "title": kind.title, "remedy": kind.remedy})
+
+
+def page(template: str, title: str, *, style: str, **values: str) -> HTMLResponse:
+    """Return a page that loads nothing from elsewhere; all values are escaped."""
+    safe = {name: escape(text) for name, text in values.items()}
+    body = _template(template).substitute(title=escape(title), version=escape(VERSION), **safe)
+    head = _STYLE.format(style)
+    html = _template("page").substitute(title=escape(title), head=head, body=body)
+    return HTMLResponse(html, headers=_POLICY)
+
+
+@cache
+def _template(name: str) -> Template:
+    """Return a template of this folder, read once."""
+    return Template((TEMPLATES / f"{name}.html").read_text(encoding="utf-8"))
 
 
 def install(app: FastAPI) -> None:
