@@ -29,7 +29,8 @@ class Contents:
         self.refused = 0  # documents whose vectors this index cannot hold
         self.parts = _parts_of(self.segments)
         self._delta: Delta | None = None
-        dims = {segment.part.units.shape[1] for segment in self.segments}
+        # One without documents, which only hides those of older ones, was written at any width.
+        dims = {s.part.units.shape[1] for s in self.segments if s.part.count}
         self.dim = place.config.dim or (dims.pop() if dims else None)
 
     @property
@@ -75,9 +76,10 @@ class Contents:
 
     def freeze(self) -> tuple[Part, ...]:
         """Return the parts as they are now, for searches."""
+        parts = tuple(part for part in self.parts if part.live_count)
         if self._delta is None or not len(self._delta):
-            return self.parts
-        return (*self.parts, self._delta.freeze())
+            return parts
+        return (*parts, self._delta.freeze())
 
 
 def embedded(row: LogRow, config: IndexConfig, *, dim: int | None) -> Float32 | None:

@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -110,15 +110,27 @@ class Database:
 
     def rows(self, statement: Select[Any], parameters: dict[str, Any]) -> Sequence[Any]:
         """Return all rows of one statement, as they are committed now."""
+        return self._asked(lambda connection: connection.execute(statement, parameters).fetchall())
+
+    def tuples(self, statement: Select[Any], parameters: dict[str, Any]) -> Sequence[Any]:
+        """Return all rows as the driver's own tuples: twice as fast where there are hundreds."""
+
+        def ask(connection: Connection) -> Sequence[Any]:
+            with connection.execute(statement, parameters) as result:
+                return list(result.cursor.fetchall())
+
+        return self._asked(ask)
+
+    def _asked(self, ask: Callable[[Connection], Sequence[Any]]) -> Sequence[Any]:
         try:
             with self.reading() as connection:
-                return connection.execute(statement, parameters).fetchall()
+                return ask(connection)
         except StorageUnavailableError:
             if self.is_sqlite:
                 raise
         # A restarted server ends the connections it had; a read can be asked again.
         with self.reading() as connection:
-            return connection.execute(statement, parameters).fetchall()
+            return ask(connection)
 
     def size_bytes(self) -> int:
         """Return what the database takes on disk."""

@@ -25,6 +25,9 @@ _TEXT, _CONTENT, _DEFLATED_TEXT, _DEFLATED_CONTENT = b"t", b"m", b"T", b"M"
 #: Most documents have no tags: they all share this one reading of "{}".
 _NO_TAGS: Mapping[str, Any] = {}
 
+#: ``json.loads`` without its search for white space: what we wrote has none.
+_from_json = json.JSONDecoder().raw_decode
+
 _to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
@@ -78,7 +81,7 @@ def decode_tags(tags: str) -> Mapping[str, Any]:
     """Return tags from their JSON."""
     if tags == "{}":
         return _NO_TAGS
-    decoded: dict[str, Any] = json.loads(tags)
+    decoded: dict[str, Any] = _from_json(tags)[0]
     return decoded
 
 

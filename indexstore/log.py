@@ -145,7 +145,7 @@ class Log(Store):
                 seq, op, doc_id, version, slot, decode_tags(tags), weight,
                 None if chunks is None else decode_chunks(chunks),
             )
-            for seq, op, doc_id, version, slot, tags, weight, chunks in self.database.rows(
+            for seq, op, doc_id, version, slot, tags, weight, chunks in self.database.tuples(
                 query, parameters
             )
         ]  # fmt: skip

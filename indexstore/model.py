@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -79,9 +79,8 @@ class StoredDocument:
     updated_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class LiveDocument:
-    """What a search may show of a document now.
+class LiveDocument(NamedTuple):
+    """What a search may show of a document now; a tuple, for hundreds are made for every query.
 
     A hit is current when ``content_version <= hit version <= version``: patches move ``version``
     only, so that a shard that has not yet read a patch still finds the document.

@@ -57,7 +57,7 @@ class Reads(Store):
             doc_id: LiveDocument(
                 version, content_version, decode_content(body), decode_tags(tags), weight
             )
-            for doc_id, version, content_version, body, tags, weight in self.database.rows(
+            for doc_id, version, content_version, body, tags, weight in self.database.tuples(
                 query, listed
             )
         }

@@ -109,7 +109,7 @@ class Engine(ABC):
             raise DimensionError(self.dim, queries.shape[-1])
         require_finite(queries)
         width = min(limit, self.count)
-        if width < 1 or (allowed is not None and not allowed.count):
+        if width < 1 or not len(queries) or (allowed is not None and not allowed.count):
             return nothing(len(queries), max(width, 0))
         return self._search(queries, width, allowed, effort=effort)
 
