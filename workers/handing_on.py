@@ -25,9 +25,7 @@ def hand_on_query(state: Runtime, batch: QueryBatch) -> None:
         call = Call(_QUERY_TASK[stage.kind], stage.queue, batch.to_wire())
         chords.send(current_app, call, priority=state.priority(bulk=False))
     elif batch.wants == "embeddings":
-        reply(
-            batch.reply_to, Reply(batch.batch_id, embeddings=batch.embeddings, spans=batch.spans)
-        )
+        reply(batch.reply_to, Reply(batch.batch_id, embeddings=batch.embeddings, spans=batch.spans))
     else:
         scatter(current_app, state.plan, batch, priority=state.priority(bulk=False))
 

@@ -93,7 +93,9 @@ class QueryBatch(Message):
     stage: int = 0  # place in the plan's stages that handles it next
     modality: str = "text"
     texts: tuple[str, ...] = ()
+    media: tuple[bytes, ...] = ()  # one image, sound or film a query, when modality is not text
     chunk_texts: tuple[str, ...] = ()
+    chunk_arrays: tuple[NDArray[Any], ...] = ()  # pixels, frames or samples a chunk
     owners: NDArray[np.int32] | None = None
     weights: NDArray[np.float32] | None = None
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -199,6 +201,8 @@ class DocumentItem(Message):
     weights: NDArray[np.float32] | None = None
     spans: NDArray[np.int32] | NDArray[np.float32] | None = None
     chunk_texts: tuple[str, ...] = ()
+    chunk_arrays: tuple[NDArray[Any], ...] = ()  # pixels, frames or samples a chunk
+    scratch: str | None = None  # where the arrays lie when they are too large to travel
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     error: str | None = None
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from celery import shared_task
-from numpy.typing import NDArray
 
 from compose.plan import StagePlan
 from compose.wire import names
@@ -21,8 +20,6 @@ from workers.handing_on import hand_on_documents, hand_on_query
 from workers.runtime import Runtime, runtime
 
 logger = logging.getLogger(__name__)
-
-Rows = NDArray[np.float32]
 
 
 @shared_task(name=names.ENCODE_QUERY)
@@ -53,7 +50,7 @@ def _encode_queries(batch: QueryBatch, started: float) -> None:
     encoder: Encoder = state.component(stage, batch.modality)
     if batch.owners is None or batch.weights is None:
         raise ValueError("a batch of queries reached encode without chunks")
-    chunks = _chunks(stage, batch.chunk_texts, batch.embeddings)
+    chunks = _chunks(stage, batch)
     rows = np.asarray(encoder.encode(chunks))
     embeddings = {**batch.embeddings, stage.vector: rows}
     is_last = batch.stage + 1 == len(state.plan.stages)
@@ -69,11 +66,15 @@ def _encode_queries(batch: QueryBatch, started: float) -> None:
     )
 
 
-def _chunks(stage: StagePlan, texts: Sequence[str], embeddings: Mapping[str, Rows]) -> list[Chunk]:
-    """Return what ``stage`` encodes: the chunks' texts, or the vectors an earlier stage made."""
-    if stage.reads is None:
-        return [Chunk(position, text=text) for position, text in enumerate(texts)]
-    return [Chunk(position, array=row) for position, row in enumerate(embeddings[stage.reads])]
+def _chunks(stage: StagePlan, source: QueryBatch | DocumentItem) -> list[Chunk]:
+    """Return what ``stage`` encodes: the chunks themselves, or vectors an earlier stage made."""
+    if stage.reads is not None:
+        rows = source.embeddings[stage.reads]
+        return [Chunk(position, array=row) for position, row in enumerate(rows)]
+    if source.chunk_arrays:
+        arrays = enumerate(source.chunk_arrays)
+        return [Chunk(position, array=array) for position, array in arrays]
+    return [Chunk(position, text=text) for position, text in enumerate(source.chunk_texts)]
 
 
 def _encode_items(
@@ -101,9 +102,7 @@ def _encode_group(
     state: Runtime, stage: StagePlan, group: Sequence[DocumentItem]
 ) -> dict[str, DocumentItem]:
     encoder: Encoder = state.component(stage, group[0].modality)
-    chunks = [
-        chunk for item in group for chunk in _chunks(stage, item.chunk_texts, item.embeddings)
-    ]
+    chunks = [chunk for item in group for chunk in _chunks(stage, item)]
     rows = np.asarray(encoder.encode(chunks))
     ends = np.cumsum([0 if item.positions is None else len(item.positions) for item in group])
     parts = np.split(rows, ends[:-1])
