@@ -3,25 +3,22 @@
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from workers.component import Chunk, Encoder, Floats, Tally, digest
+import numpy as np
+
+from workers.component import Chunk, Encoder, Rows, Tally, digest
 from workers.errors import MissingLibraryError, OptionError
+from workers.models.dense import Dense
 from workers.models.model_folder import ModelFolder, Pooling
-from workers.models.weights import weights_digest
-from workers.vectors import text_of, unit_rows
+from workers.models.weights import folder_digest
+from workers.vectors import padded_rows, text_of, unit_rows
+
+if TYPE_CHECKING:  # the libraries of models are loaded in setup
+    from workers.models.text_model import TextModel
 
 #: Padded tokens a batch by default: about 50 ms of MiniLM on one core, 25 MB of activations.
 BATCH_TOKENS = 2048
-
-
-class TextModel(Protocol):
-    """What runs a model folder: ONNX or torch."""
-
-    hidden: int
-
-    def embed(self, texts: Sequence[str], *, pooling: Pooling, budget: int) -> Floats:
-        """Return one pooled vector a text, in the order given."""
 
 
 class TransformerEncoder(Encoder):
@@ -33,7 +30,8 @@ class TransformerEncoder(Encoder):
 
     Args:
         model_dir: folder with config.json, tokenizer.json and *.safetensors.
-        pooling: how token vectors become one; default is what the folder says, else mean.
+        pooling: how token vectors become one; default is what the folder says, else mean. none
+            leaves a vector a token, for a TokenPooling or VLAD behind it.
         normalize: scale vectors to length 1.
         max_tokens: cut texts here, when the model would take longer ones.
         batch_tokens: padded tokens a batch; bounds memory and the time others wait.
@@ -52,7 +50,7 @@ class TransformerEncoder(Encoder):
         self,
         *,
         model_dir: str,
-        pooling: Pooling | None = None,
+        pooling: Pooling | Literal["none"] | None = None,
         normalize: bool = True,
         max_tokens: int | None = None,
         batch_tokens: int = BATCH_TOKENS,
@@ -66,9 +64,10 @@ class TransformerEncoder(Encoder):
         self.max_tokens = max_tokens
         self.batch_tokens = batch_tokens
         self.engine = engine
-        self._how: Pooling = pooling or "mean"
+        self._how: Pooling | Literal["none"] = pooling or "mean"
         self._model: TextModel | None = None
-        self._weights_digest = ""
+        self._dense: tuple[Dense, ...] = ()
+        self._digest = ""
 
     def setup(self) -> None:
         """Load the weights and the tokenizer."""
@@ -77,26 +76,34 @@ class TransformerEncoder(Encoder):
         self._how = self.pooling or folder.pooling or "mean"
         limit = min(folder.max_tokens, self.max_tokens or folder.max_tokens)
         self._model = _open(folder, engine=self.engine, max_tokens=limit, tally=self.tally)
+        self._dense = tuple(Dense.read(layer) for layer in folder.dense)
         self.dim = self._model.hidden * (2 if self._how == "mean-max" else 1)
+        if self._dense:
+            self.dim = len(self._dense[-1].weight)
 
     def folder(self) -> Path:
         """Return the model's folder."""
         return Path(self.model_dir).expanduser()
 
-    def encode(self, chunks: Sequence[Chunk]) -> Floats:
+    def encode(self, chunks: Sequence[Chunk]) -> Rows:
         """Return one row a chunk, of length 1 unless ``normalize`` is off."""
         if self._model is None:
             raise RuntimeError("setup() must be called before encode()")
         texts = [text_of(chunk) for chunk in chunks]
+        if self._how == "none":
+            tokens = self._model.token_vectors(texts, budget=self.batch_tokens)
+            return padded_rows(tokens) if tokens else np.zeros((0, 0, self.dim), np.float32)
         rows = self._model.embed(texts, pooling=self._how, budget=self.batch_tokens)
+        for layer in self._dense:
+            rows = layer(rows)
         return unit_rows(rows) if self.normalize else rows
 
     def fingerprint(self) -> str:
         """Return the hash of the weights and of the options that shape vectors."""
-        if not self._weights_digest:
-            self._weights_digest = weights_digest(self.folder())
+        if not self._digest:
+            self._digest = folder_digest(self.folder())
         shaping = {k: v for k, v in self.shaping_options().items() if k != "model_dir"}
-        return digest(type(self).names()[0], self.version, self._weights_digest, shaping)
+        return digest(type(self).names()[0], self.version, self._digest, shaping)
 
 
 class MiniLM(TransformerEncoder):
@@ -128,16 +135,21 @@ class MiniLM(TransformerEncoder):
         return Path(found.origin).parent / "model"
 
 
-def _open(folder: ModelFolder, *, engine: str, max_tokens: int, tally: Tally) -> TextModel:
+def _open(folder: ModelFolder, *, engine: str, max_tokens: int, tally: Tally) -> "TextModel":
     """Open a folder on the engine that is asked for, or on the one that can."""
     from workers.models.bert_graph import SUPPORTED  # noqa: PLC0415  (onnx is loaded in setup)
 
     kind = folder.config.get("model_type")
-    if engine == "onnx" or (engine == "auto" and kind in SUPPORTED):
-        from workers.models.onnx_text import OnnxTextModel  # noqa: PLC0415  (as above)
+    try:
+        if engine == "onnx" or (engine == "auto" and kind in SUPPORTED):
+            from workers.models.onnx_text import OnnxTextModel  # noqa: PLC0415  (as above)
 
-        try:
             return OnnxTextModel(folder, max_tokens=max_tokens, tally=tally)
-        except ValueError as error:
-            raise OptionError("TransformerEncoder", (f"{folder.path}: {error}",)) from error
-    raise MissingLibraryError("TransformerEncoder", f"torch for model_type {kind}", "torch")
+        from workers.models.torch_text import TorchTextModel  # noqa: PLC0415  (torch is optional)
+
+        return TorchTextModel(folder, max_tokens=max_tokens, tally=tally)
+    except ModuleNotFoundError as error:
+        library = str(error.name)
+        raise MissingLibraryError("TransformerEncoder", library, "torch transformers") from error
+    except (ValueError, OSError) as error:
+        raise OptionError("TransformerEncoder", (f"{folder.path}: {error}",)) from error

@@ -1,48 +1,34 @@
-"""A BERT-family model folder on ONNX Runtime: texts in, pooled vectors out."""
-
-from collections.abc import Sequence
+"""A BERT-family model folder on ONNX Runtime, without torch."""
 
 import numpy as np
 
 from workers.component import Floats, Tally
-from workers.models.batches import length_sorted, padded
+from workers.models.batches import Ints
 from workers.models.bert_graph import Shape, build_graph
-from workers.models.model_folder import ModelFolder, Pooling
+from workers.models.model_folder import ModelFolder
 from workers.models.onnx_session import open_session
-from workers.models.pooling import pool
-from workers.models.tokens import Tokenizer
+from workers.models.text_model import Hidden, TextModel
 from workers.models.weights import read_weights
 
 
-class OnnxTextModel:
-    """One session and its tokenizer, shared by the threads of a process."""
+class OnnxTextModel(TextModel):
+    """The graph of a folder's model in one session, which threads may share."""
 
     def __init__(self, folder: ModelFolder, *, max_tokens: int, tally: Tally) -> None:
+        super().__init__(folder, max_tokens=max_tokens, tally=tally)
         shape = Shape.of(folder.config)
-        self.hidden = shape.hidden
-        self._pad = shape.pad
+        self.hidden, self.pad = shape.hidden, shape.pad
         self._graph = build_graph(folder.config, read_weights(folder.path))
         self._session = open_session(self._graph.model, weights=self._graph.weights)
-        self._tokenizer = Tokenizer(folder.tokenizer_file, max_tokens=max_tokens, tally=tally)
 
-    def embed(self, texts: Sequence[str], *, pooling: Pooling, budget: int) -> Floats:
-        """Return one pooled vector a text, in the order given.
+    def hidden_states(self, tokens: Ints, mask: Ints) -> Hidden:
+        """Return the last layer."""
+        return self._run("hidden", tokens, mask)
 
-        Args:
-            texts: any number.
-            pooling: how tokens become one vector.
-            budget: padded tokens a batch; bounds the memory.
-        """
-        ids = self._tokenizer.ids(texts)
-        width = self.hidden * (2 if pooling == "mean-max" else 1)
-        rows = np.zeros((len(texts), width), np.float32)
-        for batch in length_sorted([len(sequence) for sequence in ids], budget=budget):
-            rows[batch] = self._pooled([ids[row] for row in batch], pooling)
-        return rows
+    def means(self, tokens: Ints, mask: Ints) -> Floats:
+        """Return the mean over the tokens, computed within the graph."""
+        return self._run("mean", tokens, mask)
 
-    def _pooled(self, ids: Sequence[Sequence[int]], pooling: Pooling) -> Floats:
-        tokens, mask = padded(ids, pad=self._pad)
-        output = "mean" if pooling == "mean" else "hidden"
+    def _run(self, output: str, tokens: Ints, mask: Ints) -> Floats:
         values = self._session.run([output], {"input_ids": tokens, "attention_mask": mask})[0]
-        pooled = values if pooling == "mean" else pool(values, mask, how=pooling)
-        return np.asarray(pooled, np.float32)
+        return np.asarray(values, np.float32)

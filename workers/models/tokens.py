@@ -1,7 +1,9 @@
 """Tokenising texts for a model: bounded, counted, without threads of its own."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import regex
 import tokenizers
@@ -17,10 +19,10 @@ TEXTS_CUT = "texts_cut"
 
 
 class Tokenizer:
-    """A fast tokenizer file, cutting at ``max_tokens`` and counting what it cut."""
+    """The tokenizer of a model folder, cutting at ``max_tokens`` and counting what it cut."""
 
-    def __init__(self, file: Path, *, max_tokens: int, tally: Tally) -> None:
-        self._inner = tokenizers.Tokenizer.from_file(str(file))
+    def __init__(self, folder: Path, *, max_tokens: int, tally: Tally) -> None:
+        self._inner = load_tokenizer(folder)
         self._inner.no_padding()
         self._inner.enable_truncation(max_tokens)
         self._max_characters = max_tokens * _CHARACTERS_PER_TOKEN
@@ -42,4 +44,33 @@ class Tokenizer:
         return [encoding.ids or [0] for encoding in encodings]
 
     def _safe(self, text: str) -> str:
-        return _LONE_SURROGATE.sub("\ufffd", text[: self._max_characters])
+        return without_surrogates(text[: self._max_characters])
+
+
+def without_surrogates(text: str) -> str:
+    """Return a text that UTF-8 can write: lone surrogates become the replacement character."""
+    return _LONE_SURROGATE.sub("\ufffd", text)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Open a model folder's tokenizer: tokenizer.json, or the vocabulary of BERT or GPT-2.
+
+    Raises:
+        ValueError: the folder holds none of them.
+    """
+    if (folder / "tokenizer.json").is_file():
+        return tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    if (folder / "vocab.txt").is_file():
+        return tokenizers.BertWordPieceTokenizer(
+            str(folder / "vocab.txt"), lowercase=_lowercases(folder)
+        )
+    if (folder / "merges.txt").is_file():
+        vocabulary, merges = str(folder / "vocab.json"), str(folder / "merges.txt")
+        return tokenizers.ByteLevelBPETokenizer(vocabulary, merges)
+    raise ValueError(f"{folder} holds no tokenizer.json, vocab.txt or merges.txt")
+
+
+def _lowercases(folder: Path) -> bool:
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return bool(config.get("do_lower_case", True))

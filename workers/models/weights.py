@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
 _TYPES |= {"I8": "i1", "U8": "u1", "BOOL": "?", "BF16": "<u2"}
+#: Endings of files with weights, configuration or vocabulary.
+_SHAPING = (".safetensors", ".json", "vocab.txt", "merges.txt")
 #: A longer header is no header but damage; the format sets this limit.
 _MAX_HEADER = 100_000_000
 
@@ -34,11 +36,13 @@ def read_weights(folder: Path) -> dict[str, NDArray[Any]]:
     return {name: array for file in weight_files(folder) for name, array in _tensors(file)}
 
 
-def weights_digest(folder: Path) -> str:
-    """Return a hash over the bytes of all weights, 16 hex digits."""
+def folder_digest(folder: Path) -> str:
+    """Return a hash over all files of a model folder that shape its vectors, 16 hex digits."""
     whole = hashlib.sha256()
-    for file in weight_files(folder):
+    files = (file for file in folder.rglob("*") if file.name.endswith(_SHAPING))
+    for file in sorted(files):
         with file.open("rb") as stream:
+            whole.update(str(file.relative_to(folder)).encode())
             whole.update(hashlib.file_digest(stream, "sha256").digest())
     return whole.hexdigest()[:16]
 
