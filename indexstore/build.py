@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from indexstore.contents import Contents, embedded, load
-from indexstore.model import SegmentInfo, new_id
+from indexstore.model import SLOTS, SegmentInfo, new_id, slot_range
 from indexstore.place import Place
 from indexstore.segment_writer import SegmentWriter
 
@@ -71,6 +71,7 @@ def build_shard(
     corrupt: dict[str, str] = {}
     info = place.counters()
     contents = load(place, opened={}, corrupt=corrupt, purged_seq=info.purged_seq)
+    _learn_holes(place, contents, info.last_seq)
     work = _plan(place, contents, chosen, (info.last_seq, force, bool(corrupt)))
     if work is None:
         return BuildReport("nothing to do", corrupt=tuple(corrupt))
@@ -84,6 +85,21 @@ def build_shard(
         return BuildReport("overtaken", corrupt=tuple(corrupt))
     seconds = time.monotonic() - started
     return BuildReport("built", segment, tuple(retires), tuple(corrupt), seconds)
+
+
+def _learn_holes(place: Place, contents: Contents, last_seq: int) -> None:
+    """Apply the deletes that are newer than the segments, which are cheap to read."""
+    after = contents.cursor
+    while rows := place.log.amendments(
+        place.collection,
+        after,
+        generation=place.generation,
+        slots=place.slots,
+        limit=PAGE_ROWS,
+        until=last_seq,
+    ):
+        contents.apply(rows)
+        after = rows[-1].seq
 
 
 def _plan(
@@ -127,15 +143,41 @@ def _is_own(info: SegmentInfo, place: Place) -> bool:
 
 
 def _replaced(place: Place, work: _Work) -> list[SegmentInfo]:
-    """Return what the new segment makes superfluous: all within its slots and its range."""
+    """Return what the new segment makes superfluous.
+
+    That is all within its slots and its range; and, when it is the last of the shards' first
+    ones after a change of their number, segments of the old bounds.
+    """
+    config = place.config
+    everywhere = place.manifest.segments(
+        place.collection, config.name, generation=place.generation, slots=range(SLOTS)
+    )
+    bounds = {slot_range(shard, config.shards) for shard in range(config.shards)}
     return [
         info
-        for info in place.segments()
-        if info.slot_from >= place.slots.start
-        and info.slot_to <= place.slots.stop
-        and info.seq_from >= work.seq_from
-        and info.seq_to <= work.seq_to
+        for info in everywhere
+        if (_is_within(info.slots, place.slots) and _is_within(_seqs(info), _seqs(work)))
+        or (info.slots not in bounds and _is_covered(info, everywhere, (place, work, bounds)))
     ]
+
+
+def _seqs(span: SegmentInfo | _Work) -> range:
+    return range(span.seq_from, span.seq_to)
+
+
+def _is_within(inner: range, outer: range) -> bool:
+    return inner.start >= outer.start and inner.stop <= outer.stop
+
+
+def _is_covered(
+    info: SegmentInfo, others: list[SegmentInfo], new: tuple[Place, _Work, set[range]]
+) -> bool:
+    place, work, bounds = new
+    covered = set(place.slots) if _is_within(_seqs(info), _seqs(work)) else set()
+    for other in others:
+        if other.slots in bounds and _is_within(_seqs(info), _seqs(other)):
+            covered.update(other.slots)
+    return covered >= set(info.slots)
 
 
 def _build(place: Place, dim: int | None, work: _Work) -> SegmentInfo | None:

@@ -29,10 +29,14 @@ def coverage(infos: Iterable[SegmentInfo], slots: range) -> Coverage:
     """
     covered = np.zeros(SLOTS, np.int64)
     chosen = []
-    for info in sorted(infos, key=lambda info: (info.seq_from, -info.seq_to)):
+    for info in sorted(infos, key=lambda i: (i.seq_from, -i.seq_to, -_overlap(i, slots))):
         mine = covered[max(info.slot_from, slots.start) : min(info.slot_to, slots.stop)]
         if not len(mine) or (mine >= info.seq_to).all() or (mine < info.seq_from).any():
             continue
         np.maximum(mine, info.seq_to, out=mine)
         chosen.append(info)
     return Coverage(tuple(sorted(chosen, key=lambda info: info.seq_to)), covered)
+
+
+def _overlap(info: SegmentInfo, slots: range) -> int:
+    return min(info.slot_to, slots.stop) - max(info.slot_from, slots.start)
