@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from celery import Celery
+from celery.app.amqp import AMQP
+from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.serialization import register
 
@@ -31,8 +33,28 @@ TASK_MODULES = (
 _REDIS_TIMEOUT_S = 10  # far above the 1 s that a worker's blocking pop waits on the server
 
 
+class EagerConnection(Connection):
+    """A connection that a returned broker does not wait for."""
+
+    def ensure_connection(
+        self, errback: Any = None, max_retries: int | None = None, **options: Any
+    ) -> Any:
+        """Try again within a second; kombu's own pauses grow to half a minute."""
+        pauses = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1.0}
+        options = {"errback": errback, "max_retries": max_retries, **pauses, **options}
+        return super().ensure_connection(**options)  # type: ignore[no-untyped-call]
+
+
+class EagerAMQP(AMQP):  # type: ignore[misc]  # celery carries no types
+    """Celery's view of the broker, over connections that come back soon."""
+
+    Connection = EagerConnection
+
+
 class GnesCelery(Celery):  # type: ignore[misc]  # celery carries no types
     """A Celery app whose workers set themselves up by the queues they are given."""
+
+    amqp_cls = EagerAMQP
 
     @cached_property
     def Worker(self) -> Any:  # noqa: N802  # Celery's own name of this hook

@@ -34,6 +34,16 @@ _OUTSTANDING = (
 )
 
 
+#: The end of a lease that somebody gave back: long past, and no "never".
+KNOWN_LOST = 1.0
+_OVERDUE = (
+    select(documents.c.doc_id)
+    .where(_MINE, _QUEUED)
+    .where(documents.c.lease_until > KNOWN_LOST, documents.c.lease_until <= bindparam("now"))
+    .limit(1)
+)
+
+
 class Dispatching(Store):
     """Leases on queued documents: a worker that dies only costs the rest of its lease."""
 
@@ -95,6 +105,32 @@ class Dispatching(Store):
             listed = self.database.list_of(doc_ids)
             parameters = {"of": collection, "ids": listed, "until": moment + lease_s}
             return connection.execute(prolonged, parameters).rowcount
+
+    def hand_back(self, collection: str, doc_ids: Sequence[str], *, counts: bool) -> int:
+        """End the leases of documents that nobody works on any more; return how many.
+
+        Args:     counts: as an attempt, after which they are handed out again before all others;
+                  else the attempt is taken back, as if they had never been handed out.
+        """
+        one_less = case((documents.c.attempts > 0, documents.c.attempts - 1), else_=0)
+        freed: dict[str, Any] = {"lease_until": KNOWN_LOST}
+        if not counts:
+            freed = {"lease_until": 0.0, "attempts": one_less}
+        ended = (
+            update(documents)
+            .where(_MINE, _QUEUED, documents.c.lease_until > 0.0)
+            .where(self.database.among(documents.c.doc_id, "ids"))
+            .values(freed)
+        )
+        with self.database.writing() as connection:
+            read_collection(connection, collection, lock=True)
+            listed = {"of": collection, "ids": self.database.list_of(doc_ids)}
+            return connection.execute(ended, listed).rowcount
+
+    def has_overdue(self, collection: str, *, now: float | None = None) -> bool:
+        """Return whether a lease ran out by itself: that work may be late, or lost."""
+        moment = time.time() if now is None else now
+        return bool(self.database.rows(_OVERDUE, {"of": collection, "now": moment}))
 
     def record_failures(self, collection: str, failures: Sequence[tuple[str, int, str]]) -> int:
         """Mark contents that cannot be encoded: (doc_id, content_version, error); return how many.

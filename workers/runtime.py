@@ -7,6 +7,7 @@ worker loads no model.
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -16,6 +17,9 @@ from typing import Any
 
 import redis as redis_client
 from celery import current_app
+from redis.backoff import ConstantBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from compose.plan import ComponentSpec, IndexPlan, Plan, StagePlan
 from compose.wire import names
@@ -32,6 +36,7 @@ from workers.errors import ContentError
 from workers.registry import build
 
 VERSION = "0.1.0"
+logger = logging.getLogger(__name__)
 _KINDS: dict[str, type[Component]] = {"preprocess": Preprocessor, "encode": Encoder}
 
 
@@ -66,6 +71,8 @@ class Runtime:
             socket_timeout=10,
             socket_connect_timeout=2,
             health_check_interval=10,
+            # A broker that restarts is worth two more tries; one that is gone holds nobody up.
+            retry=Retry(ConstantBackoff(0.1), 2),
         )
 
     @cached_property
@@ -185,7 +192,10 @@ class Runtime:
 
     def announce_log(self) -> None:
         """Wake whoever tails the log; they poll as well, so a lost wake-up costs milliseconds."""
-        self.redis.publish(names.log_channel(self.collection), b"")
+        try:
+            self.redis.publish(names.log_channel(self.collection), b"")
+        except (RedisError, OSError) as error:
+            logger.warning("readers of the log were not woken: %s", error)
 
 
 def index_config(plan: IndexPlan) -> IndexConfig:

@@ -38,6 +38,11 @@ def poke_key(collection: str) -> str:
     return f"gnes:poke:{collection}"
 
 
+def returned_key(collection: str) -> str:
+    """Return the list of documents that stages of ``collection`` gave back unfinished."""
+    return f"gnes:returned:{collection}"
+
+
 def broker_life_key(collection: str) -> str:
     """Return the key that is gone exactly when the broker lost its data."""
     return f"gnes:life:{collection}"

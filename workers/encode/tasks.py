@@ -16,6 +16,7 @@ from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch
 from workers.answering import as_query_stage
 from workers.component import Chunk, Encoder
 from workers.embedding_cache import remember
+from workers.giving_back import as_document_stage
 from workers.handing_on import hand_on_documents, hand_on_query
 from workers.runtime import Runtime, runtime
 
@@ -31,8 +32,11 @@ def encode_query(wire: Mapping[str, Any]) -> None:
 @shared_task(name=names.ENCODE_DOCUMENTS)
 def encode_documents(wire: Mapping[str, Any]) -> None:
     """Embed the documents of a batch and hand it on; idempotent."""
+    as_document_stage(wire, _encode_documents)
+
+
+def _encode_documents(batch: DocumentBatch) -> None:
     state = runtime()
-    batch = DocumentBatch.from_wire(wire)
     stage = state.plan.stages[batch.stage]
     items = _encode_items(state, stage, batch.documents())
     last = batch.stage + 1 == len(state.plan.stages)

@@ -2,7 +2,8 @@
 
 Accepting a document only writes the ledger; this thread, in whichever index worker holds the
 lease, publishes what is queued, in windows of bounded size, and publishes again what was lost:
-documents whose lease ran out, and everything under way when the broker comes back empty.
+what a stage gave back, documents whose lease ran out, and everything under way when the broker
+comes back empty.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 
 from celery import current_app
+from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from compose.wire import chords, names
+from compose.wire import chords, codec, names
 from compose.wire.messages import DocumentBatch, DocumentItem
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
 from indexstore.model import PendingDocument
@@ -27,8 +31,12 @@ from workers.runtime import Runtime
 logger = logging.getLogger(__name__)
 
 LEASE_TTL_S = 3.0  # another worker takes over when the holder was silent for as long
+MAX_ATTEMPTS = 5  # a document that ended its worker as often is given up
 _POLL_S = 0.5
+_PUBLISH_S = 5.0  # a dispatcher that dies while it publishes delays its window by no more
+_STORAGE_PAUSE_S = 1.0  # before what the log could not take is sent again
 _MAX_TEXT_BYTES = 1 << 20  # a message holds about as much text, so that no queue entry is huge
+_RETURNS = 256  # what stages gave back, worked off at a time
 
 
 class Dispatcher(threading.Thread):
@@ -49,13 +57,14 @@ class Dispatcher(threading.Thread):
         while not self._stopping.is_set():
             try:
                 self._step()
-            except (RedisError, OSError, IndexStoreError, current_app.OperationalError) as error:
+            except (RedisError, OSError, IndexStoreError, KombuError) as error:
                 logger.warning("dispatcher: %s: %s; trying again", type(error).__name__, error)
                 self._stopping.wait(_POLL_S)
             except Exception:
                 logger.exception("dispatcher: trying again")
                 self._stopping.wait(_POLL_S)
-        self._state.ledger.drop_lease(self._lease_name, self._owner)
+        with suppress(IndexStoreError):  # it runs out by itself
+            self._state.ledger.drop_lease(self._lease_name, self._owner)
 
     @property
     def _lease_name(self) -> str:
@@ -67,6 +76,7 @@ class Dispatcher(threading.Thread):
             self._stopping.wait(LEASE_TTL_S / 3)
             return
         self._notice_lost_broker()
+        self._take_back()
         if not self.publish_window():
             announce_closed_jobs(state)
             state.redis.blpop([names.poke_key(state.collection)], timeout=_POLL_S)
@@ -77,10 +87,28 @@ class Dispatcher(threading.Thread):
         """Release all leases when the broker has lost its data: what it held is gone."""
         state = self._state
         key = names.broker_life_key(state.collection)
-        if state.redis.set(key, self._owner, nx=True):
-            count = state.ledger.release_leases(state.collection)
-            if count:
-                logger.warning("the broker came up empty: %d documents are sent again", count)
+        if state.redis.exists(key):
+            return
+        # First the ledger, then the mark: who dies in between leaves it to the next to notice.
+        count = state.ledger.release_leases(state.collection)
+        state.redis.set(key, self._owner)
+        if count:
+            logger.warning("the broker came up empty: %d documents are sent again", count)
+
+    def _take_back(self) -> None:
+        """Free the documents that stages gave back: at once, where that was no attempt at all."""
+        state = self._state
+        key = names.returned_key(state.collection)
+        returned = [codec.loads(raw) for raw in state.redis.lrange(key, 0, _RETURNS - 1)]
+        if not returned:
+            return
+        for counts in (True, False):
+            ids = [i for one in returned if one["counts"] is counts for i in one["doc_ids"]]
+            if ids:
+                state.ledger.hand_back(state.collection, ids, counts=counts)
+        state.redis.ltrim(key, len(returned), -1)
+        if not all(one["counts"] for one in returned):
+            self._stopping.wait(_STORAGE_PAUSE_S)
 
     def publish_window(self) -> int:
         """Publish as many queued documents as the window has room for; return how many."""
@@ -93,12 +121,31 @@ class Dispatcher(threading.Thread):
             info = state.ledger.collection(state.collection)
         except CollectionNotFoundError:
             return 0
+        if state.ledger.has_overdue(state.collection) and self._messages_wait():
+            return 0  # they may be among those: late is not lost, and the queues drain meanwhile
+        for doc_id in state.ledger.bury(state.collection, max_attempts=MAX_ATTEMPTS):
+            logger.error("document %s is given up: each attempt ended without an answer", doc_id)
         pending = state.ledger.lease(
-            state.collection, limit=room, lease_s=float(settings["lease_s"]), now=time.time()
+            state.collection,
+            limit=room,
+            lease_s=min(_PUBLISH_S, float(settings["lease_s"])),
+            now=time.time(),
         )
         if pending:
-            self._publish(pending, info.generation)
+            self._send(pending, info.generation)
         return len(pending)
+
+    def _send(self, pending: Sequence[PendingDocument], generation: int) -> None:
+        """Publish leased documents; the long lease begins once they are on their way."""
+        state = self._state
+        ids = [one.document.doc_id for one in pending]
+        try:
+            self._publish(pending, generation)
+        except Exception:
+            with suppress(IndexStoreError):
+                state.ledger.hand_back(state.collection, ids, counts=False)
+            raise
+        state.ledger.extend_leases(state.collection, ids, lease_s=float(state.settings["lease_s"]))
 
     def _publish(self, pending: Sequence[PendingDocument], generation: int) -> None:
         """Publish the documents as one chord: a header a batch, the callback ends the window."""
@@ -122,18 +169,42 @@ class Dispatcher(threading.Thread):
                 )
                 hand_on_documents(state, batch, producer=producer)
 
+    def _messages_wait(self) -> bool:
+        """Tell whether a queue on the documents' way holds messages that nobody has taken yet."""
+        queues = {stage.queue for stage in self._state.plan.stages} | {names.INDEX_QUEUE}
+        with current_app.amqp.producer_pool.acquire(block=True, timeout=2) as producer:
+            return any(_length(producer, queue) for queue in sorted(queues))
+
+
+def _length(producer: Any, queue: str) -> int:
+    try:
+        return int(producer.channel.queue_declare(queue=queue, passive=True).message_count)
+    except producer.connection.channel_errors:
+        return 0  # to Redis, a queue without messages does not exist
+
 
 def _cut_batches(pending: Sequence[PendingDocument], most: int) -> list[list[PendingDocument]]:
-    batches: list[list[PendingDocument]] = []
-    size = 0
-    for document in pending:
+    """Return the documents in batches; those whose last attempt was lost each go alone.
+
+    One of them may be what ended the worker: so the others get past it.
+    """
+    batches: list[list[PendingDocument]] = [
+        [document] for document in pending if _is_suspect(document)
+    ]
+    innocent = [document for document in pending if not _is_suspect(document)]
+    size = _MAX_TEXT_BYTES + 1
+    for document in innocent:
         length = len(str(document.document.content.get("text", "")))
-        if not batches or len(batches[-1]) >= most or size + length > _MAX_TEXT_BYTES:
+        if size + length > _MAX_TEXT_BYTES or len(batches[-1]) >= most:
             batches.append([])
             size = 0
         batches[-1].append(document)
         size += length
     return batches
+
+
+def _is_suspect(pending: PendingDocument) -> bool:
+    return pending.attempts > 1
 
 
 def _item(pending: PendingDocument) -> DocumentItem:

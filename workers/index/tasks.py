@@ -14,6 +14,7 @@ from compose.wire.messages import DocumentBatch, DocumentItem
 from indexstore.errors import IndexStoreError
 from indexstore.model import EncodedDocument
 from workers.embedding_cache import table_of
+from workers.giving_back import give_back
 from workers.index.announcing import announce_closed_jobs
 from workers.runtime import runtime
 
@@ -32,8 +33,12 @@ def index(wire: Mapping[str, Any]) -> dict[str, Any]:
         batch = DocumentBatch.from_wire(wire)
         encoded = [_encoded(item, keep_texts=state.keeps_texts) for item in batch.documents()]
         done = state.log.append(batch.collection, encoded, generation=batch.generation)
-    except (IndexStoreError, codec.WireFormatError) as error:
+    except codec.WireFormatError as error:
+        logger.exception("index: a batch could not be read; the ledger will send it again")
+        return {"error": str(error)}
+    except IndexStoreError as error:
         logger.exception("index: a batch could not be written; the ledger will send it again")
+        give_back(batch, counts=False)
         return {"error": str(error)}
     state.announce_log()
     return {"indexed": done.indexed, "superseded": done.superseded, "failed": done.failed}

@@ -17,6 +17,7 @@ from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch
 from workers.answering import as_query_stage
 from workers.component import Chunk, Source
 from workers.embedding_cache import recall
+from workers.giving_back import as_document_stage
 from workers.handing_on import hand_on_documents, hand_on_query
 from workers.runtime import Runtime, runtime
 
@@ -32,8 +33,11 @@ def preprocess_query(wire: Mapping[str, Any]) -> None:
 @shared_task(name=names.PREPROCESS_DOCUMENTS)
 def preprocess_documents(wire: Mapping[str, Any]) -> None:
     """Cut the documents of a batch into chunks and hand the batch on; idempotent."""
+    as_document_stage(wire, _preprocess_documents)
+
+
+def _preprocess_documents(batch: DocumentBatch) -> None:
     state = runtime()
-    batch = DocumentBatch.from_wire(wire)
     stage = state.plan.stages[batch.stage]
     items = [_cut(state, stage, item) for item in recall(state, batch.documents())]
     done = replace(batch, stage=batch.stage + 1, items=tuple(item.to_wire() for item in items))
