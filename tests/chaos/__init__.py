@@ -1,0 +1,1 @@
+"""The crash test-bed: a real deployment, killed at seeded random instants, against a dict."""
