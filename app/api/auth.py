@@ -6,6 +6,7 @@ request that is not known to read needs the key that may write.
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
@@ -27,19 +28,39 @@ class Gate:
     """The layer that asks for a key; without keys in the settings it lets everything through."""
 
     def __init__(
-        self, app: ASGIApp, *, api_key: SecretStr | None, read_only_api_key: SecretStr | None
+        self,
+        app: ASGIApp,
+        *,
+        api_key: SecretStr | None,
+        read_only_api_key: SecretStr | None,
+        origins: Sequence[str] = (),
     ) -> None:
         self.app = app
+        self._origins = frozenset(origins)
         self._full = _digest(api_key)
         self._read_only = _digest(read_only_api_key)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 or 403."""
-        problem = self._refusal(scope) if scope["type"] == "http" else None
+        problem = None
+        if scope["type"] == "http":
+            problem = self._strange_page(scope) or self._refusal(scope)
         if problem is None:
             await self.app(scope, receive, send)
         else:
             await respond(problem, scope)(scope, receive, send)
+
+    def _strange_page(self, scope: Scope) -> Problem | None:
+        """Return why a page of another site may not write here, in the name of who reads it."""
+        if _is_read(scope):
+            return None
+        headers = Headers(scope=scope)
+        if headers.get("sec-fetch-site") != "cross-site":
+            return None
+        if self._origins & {"*", headers.get("origin", "")}:
+            return None
+        detail = "a page of another site may not write here; name it in GNES_CORS_ORIGINS"
+        return Problem("forbidden", detail)
 
     def _refusal(self, scope: Scope) -> Problem | None:
         """Return why this request may not go on; None when it may."""

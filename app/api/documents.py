@@ -25,7 +25,6 @@ from app.api.openapi import answers, takes
 from app.api.problems import Problem, faults_of, invalid
 from app.api.schemas.base import with_hints
 from app.api.schemas.documents import (
-    DeleteBody,
     DeleteResult,
     DocumentBody,
     DocumentResult,
@@ -162,30 +161,6 @@ def _items(intake: Intake, outcome: dict[str, tuple[str, str | None]] | None) ->
         row = {"index": bad.index, "id": bad.doc_id, "status": "refused", "error": error}
         rows.append((bad.index, row))
     return [row for _, row in sorted(rows, key=lambda pair: pair[0])]
-
-
-@router.post(
-    "/delete",
-    summary="Delete documents by id",
-    response_model=None,
-    responses=answers(DeleteResult, 400, 404, 413, 415, 503),
-    openapi_extra=takes(DeleteBody, example={"ids": ["os.path.join"]}),
-)
-async def delete_many(request: Request, collection: str) -> Response:
-    """Delete these documents; once this answers, no search shows them any more."""
-    house = house_of(request)
-    house.collection(collection)
-    body = DeleteBody.read(await read_json(request))
-    if len(body.ids) > house.limits.max_batch:
-        detail = f"{len(body.ids)} ids are over the limit max_batch ({house.limits.max_batch})"
-        raise Problem("too_many_items", detail, members={"limit": house.limits.max_batch})
-    ids = list(dict.fromkeys(body.ids))
-    deletion = await house.dispatch.delete(ids)
-    gone = set(deletion.deleted)
-    missing = [doc_id for doc_id in ids if doc_id not in gone]
-    return answer(
-        {"deleted": list(deletion.deleted), "missing": missing, "token": str(deletion.token)}
-    )
 
 
 @router.get(

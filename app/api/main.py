@@ -12,8 +12,10 @@ from app.api import (
     cluster,
     collections,
     dead_letters,
+    deleting,
     docs,
     documents,
+    encode,
     events,
     gnes_aliases,
     health,
@@ -29,7 +31,7 @@ from app.api.envelope import Envelope
 from app.api.house import House
 from app.api.metrics import Metrics
 from app.api.schemas.documents import DeleteBody, DocumentBody, PatchBody
-from app.api.schemas.search import SearchBody
+from app.api.schemas.search import BatchBody, RecommendBody, SearchBody
 from app.api.version import VERSION
 from app.dispatch import Dispatch
 from app.settings import Settings, settings
@@ -40,12 +42,13 @@ from indexstore.migrations import migrate
 
 #: In the order in which routes are tried: the hot one first.
 RESOURCES = (
-    search, scroll, documents, collections, jobs, events, dead_letters, cluster, health, metrics,
-    gnes_aliases,
+    search, scroll, deleting, documents, collections, jobs, events, dead_letters, encode, cluster,
+    health, metrics, gnes_aliases,
 )  # fmt: skip
 BODIES = (
-    SearchBody, DocumentBody, PatchBody, DeleteBody, dead_letters.ReplayBody, scroll.ScrollBody,
-    scroll.CountBody,
+    SearchBody, BatchBody, RecommendBody, DocumentBody, PatchBody, DeleteBody,
+    dead_letters.ReplayBody, scroll.ScrollBody, scroll.CountBody, scroll.FacetBody,
+    encode.EncodeBody, encode.EmbeddingsBody,
 )  # fmt: skip
 
 
@@ -79,7 +82,12 @@ def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
 
 def _wrap(app: FastAPI, config: Settings) -> None:
     """Put the layers around the routes; the last one added is the outermost."""
-    app.add_middleware(Gate, api_key=config.api_key, read_only_api_key=config.read_only_api_key)
+    app.add_middleware(
+        Gate,
+        api_key=config.api_key,
+        read_only_api_key=config.read_only_api_key,
+        origins=config.cors_origins,
+    )
     if config.cors_origins:
         app.add_middleware(
             CORSMiddleware,

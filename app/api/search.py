@@ -1,5 +1,9 @@
 """Search: the hot path. One parse, one await, one dump."""
 
+import asyncio
+from dataclasses import replace
+from typing import Any
+
 import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -7,13 +11,21 @@ from starlette.routing import Route
 
 from app.api.body import read_json
 from app.api.house import House, answer, house_of
-from app.api.limits import check_page, check_timeout
+from app.api.likeness import like, recommended
 from app.api.openapi import answers, takes
-from app.api.problems import Problem, invalid
-from app.api.schemas.search import Mode, SearchBody, SearchResult
+from app.api.problems import Problem, of_dispatch, of_store
+from app.api.querying import query_of
+from app.api.schemas.search import (
+    BatchBody,
+    BatchResult,
+    RecommendBody,
+    SearchBody,
+    SearchResult,
+)
 from app.api.waiting import WhileConnected
 from app.dispatch import SearchQuery
-from compose.plan import Plan
+from app.dispatch.errors import DispatchError
+from indexstore.errors import IndexStoreError
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["search"])
 
@@ -23,13 +35,14 @@ EXAMPLE = {
     "highlight": True,
     "filter": {"must": [{"key": "module", "match": {"value": "os.path"}}]},
 }
+_PROBLEMS = (400, 404, 413, 415, 422, 500, 503, 504)
 
 
 @router.post(
     "/search",
     summary="Find the documents nearest to a query",
     response_model=None,
-    responses=answers(SearchResult, 400, 404, 413, 415, 422, 503, 504),
+    responses=answers(SearchResult, *_PROBLEMS),
     openapi_extra=takes(SearchBody, example=EXAMPLE),
 )
 async def search(request: Request, collection: str) -> Response:
@@ -52,103 +65,82 @@ async def _hot(request: Request) -> Response:
 HOT_ROUTE = Route(f"{router.prefix}/search", _hot, methods=["POST"])
 
 
+@router.post(
+    "/search/batch",
+    summary="Search several times at once",
+    response_model=None,
+    responses=answers(BatchResult, *_PROBLEMS),
+    openapi_extra=takes(BatchBody, example={"searches": [EXAMPLE]}),
+)
+async def batch(request: Request, collection: str) -> Response:
+    """Return one result a search, in order; one that failed is a problem document in its place."""
+    house = house_of(request)
+    house.collection(collection)
+    searches = BatchBody.read(await read_json(request)).searches
+    queries = [query_of(body, house) for body in searches]
+    async with WhileConnected(request):
+        results = await asyncio.gather(
+            *(_one(request, body, query) for body, query in zip(searches, queries, strict=True))
+        )
+    return answer({"results": results})
+
+
+@router.post(
+    "/recommend",
+    summary="Find documents like some and unlike others",
+    response_model=None,
+    responses=answers(SearchResult, *_PROBLEMS),
+    openapi_extra=takes(RecommendBody, example={"positive": ["os.path.join"], "limit": 5}),
+)
+async def recommend(request: Request, collection: str) -> Response:
+    """Return documents near the positive ids and far from the negative ones, without them."""
+    house = house_of(request)
+    house.collection(collection)
+    body = RecommendBody.read(await read_json(request))
+    async with WhileConnected(request):
+        query = await recommended(body, house)
+        return answer(await found(request, query))
+
+
 async def run(body: SearchBody, request: Request) -> Response:
     """Answer a checked search."""
     house = house_of(request)
     query = query_of(body, house)
     async with WhileConnected(request):
-        found = await house.dispatch.search(query)
-    request.app.state.metrics.searched(found)
+        return answer(await found(request, await _complete(body, query, house)))
+
+
+async def found(request: Request, query: SearchQuery) -> dict[str, Any]:
+    """Return the answer to a query, ready to be rendered."""
+    got = await house_of(request).dispatch.search(query)
+    request.app.state.metrics.searched(got)
     result = {
-        "hits": orjson.Fragment(found.hits_json),  # rendered by the reduce worker already
-        "coverage": found.coverage,
-        "took_ms": found.took_ms,
+        "hits": orjson.Fragment(got.hits_json),  # rendered by the reduce worker already
+        "coverage": got.coverage,
+        "took_ms": got.took_ms,
     }
-    if found.trace is not None:
-        result["trace"] = found.trace
-    return answer(result)
+    return result if got.trace is None else {**result, "trace": got.trace}
 
 
-def query_of(body: SearchBody, house: House) -> SearchQuery:
-    """Return the query that is dispatched, checked against limits and flow.
-
-    Raises:
-        Problem: 400 over a limit; 422 when the flow cannot answer this kind of query.
-    """
-    limits = house.limits
-    check_page(body.limit, body.offset, limits)
-    timeout_s = house.config.search_timeout_s
-    if body.timeout_ms is not None:
-        timeout_s = check_timeout(body.timeout_ms / 1000, limits, field="timeout_ms")
-    if body.filter is not None and body.filter.depth() > limits.max_filter_depth:
-        reason = f"groups nest deeper than the limit max_filter_depth ({limits.max_filter_depth})"
-        raise invalid([{"field": "filter", "reason": reason}])
-    if body.query.text is not None and len(body.query.text) > limits.max_query_chars:
-        reason = (
-            f"{len(body.query.text)} characters are over the limit max_query_chars "
-            f"({limits.max_query_chars})"
-        )
-        raise invalid([{"field": "query.text", "reason": reason}])
-    return SearchQuery(
-        text=body.query.text,
-        vector=body.query.vector,
-        limit=body.limit,
-        offset=body.offset,
-        score_threshold=body.score_threshold,
-        filter=body.filter.plain() if body.filter else None,
-        exact=body.params.exact,
-        ef=body.params.ef,
-        group_size=body.group_size,
-        with_content=body.with_content,
-        with_vector=body.with_vector,
-        highlight=body.highlight,
-        explain=body.explain,
-        trace=body.trace,
-        timeout_s=timeout_s,
-        token=body.token if body.consistency == "session" else None,
-        mode=mode_of(body, house.plan),
-    )
+async def _complete(body: SearchBody, query: SearchQuery, house: House) -> SearchQuery:
+    """Return the query with the vectors of the stored document that it names, if it does."""
+    if body.query.id is None:
+        return query
+    rows, weights = await like([body.query.id], query, house)
+    return replace(query, vector=rows, vector_weights=weights, exclude=(body.query.id,))
 
 
-def mode_of(body: SearchBody, plan: Plan) -> Mode:
-    """Return which indexes are asked.
-
-    Raises:
-        Problem: 422 when the flow has no index, or no step, for this query.
-    """
-    kinds = {index.kind for index in plan.indexes}
-    if body.query.vector is not None:
-        check_vector(body, plan)
-        return "vector"
-    if body.query.text is None:
-        detail = (
-            f"query.{body.query.kind}: the flow of {plan.collection!r} answers queries by text "
-            "and vector"
-        )
-        raise Problem("unprocessable", detail)
-    usual: Mode = "hybrid" if len(kinds) > 1 else next(iter(kinds), "vector")
-    mode = body.mode or usual
-    missing = (kinds ^ {"vector", "text"}) if mode == "hybrid" else {mode} - kinds
-    if missing:
-        has = " and ".join(sorted(kinds)) or "no"
-        detail = f"mode {mode!r} needs an index that the flow lacks; it has {has} indexes"
-        raise Problem("unprocessable", detail)
-    return mode
+async def _one(request: Request, body: SearchBody, query: SearchQuery) -> dict[str, Any]:
+    """Return the result of one search of several, or its problem."""
+    try:
+        return await found(request, await _complete(body, query, house_of(request)))
+    except DispatchError as error:
+        return _placed(request, of_dispatch(error))
+    except IndexStoreError as error:
+        return _placed(request, of_store(error))
 
 
-def check_vector(body: SearchBody, plan: Plan) -> None:
-    """Refuse a query vector that no index of the flow can compare.
-
-    Raises:
-        Problem: 422 that names the dimension, or that there is no vector index.
-    """
-    dims = {index.dim for index in plan.indexes if index.kind == "vector"}
-    if not dims:
-        raise Problem("unprocessable", "query.vector: the flow has no vector index")
-    if body.mode not in {None, "vector"}:
-        raise Problem("unprocessable", f"mode {body.mode!r} needs query.text, not query.vector")
-    given = 0 if body.query.vector is None else len(body.query.vector)
-    if None not in dims and given not in dims:
-        wanted = " or ".join(str(dim) for dim in sorted(dim for dim in dims if dim))
-        detail = f"query.vector has {given} numbers; this collection holds vectors of {wanted}"
-        raise Problem("dimension", detail)
+def _placed(request: Request, problem: Problem) -> dict[str, Any]:
+    """Return a problem as one of several results."""
+    request_id = request.scope["state"]["request_id"]
+    return problem.document(instance=request.url.path, request_id=request_id)

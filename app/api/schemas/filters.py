@@ -81,6 +81,12 @@ class Filter(Input):
     must_not: list["Condition"] | None = None
     min_should: MinShould | None = None
 
+    @property
+    def is_group(self) -> bool:
+        """Tell whether it holds any condition."""
+        groups = (self.must, self.should, self.must_not, self.min_should)
+        return any(group is not None for group in groups)
+
     def plain(self) -> dict[str, Any]:
         """Return the filter as the JSON it came as."""
         return self.model_dump(by_alias=True, exclude_none=True)
@@ -101,12 +107,6 @@ class Condition(Filter):
     range: Range | None = None
     is_empty: bool | None = Field(None, description="the tag is missing, null or an empty list")
     has_id: list[Name] | None = Field(None, min_length=1)
-
-    @property
-    def is_group(self) -> bool:
-        """Tell whether this is a nested filter."""
-        groups = (self.must, self.should, self.must_not, self.min_should)
-        return any(group is not None for group in groups)
 
     @model_validator(mode="after")
     def _one_shape(self) -> Self:

@@ -2,12 +2,17 @@
 
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from app.api.schemas.base import Input, Output, Vector
 from app.api.schemas.filters import Filter
 
 Mode = Literal["vector", "text", "hybrid"]
+KINDS_OF_QUERY = ("text", "vector", "vectors", "image", "audio", "video", "id")
+#: Vectors of one query; each costs a search of its own in every shard.
+MAX_ROWS = 256
 
 
 class Media(Input):
@@ -30,26 +35,36 @@ class Query(Input):
 
     text: str | None = Field(None, min_length=1)
     vector: Vector | None = None
+    vectors: list[Vector] | None = Field(None, min_length=1, max_length=MAX_ROWS)
     image: Media | None = None
     audio: Media | None = None
     video: Media | None = None
     id: str | None = Field(None, min_length=1, description="a stored document: find more like it")
+    weights: list[float] | None = Field(
+        None, description="of `vectors`, 1 each when absent; negative: what is unlike the vector"
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
         """A query is of one kind."""
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        given = [name for name in KINDS_OF_QUERY if getattr(self, name) is not None]
         if len(given) != 1:
             got = " and ".join(given) or "none"
-            raise ValueError(
-                f"give exactly one of text, vector, image, audio, video, id; got {got}"
-            )
+            raise ValueError(f"give exactly one of {', '.join(KINDS_OF_QUERY)}; got {got}")
+        rows = 0 if self.vectors is None else len(self.vectors)
+        if self.weights is not None and len(self.weights) != rows:
+            raise ValueError(f"{len(self.weights)} weights were given for {rows} vectors")
         return self
 
     @property
     def kind(self) -> str:
         """Return the one kind that is given."""
-        return next(n for n in type(self).model_fields if getattr(self, n) is not None)
+        return next(name for name in KINDS_OF_QUERY if getattr(self, name) is not None)
+
+    @property
+    def rows(self) -> list[NDArray[np.float32]]:
+        """Return the vectors of the query; none when it has to be encoded first."""
+        return self.vectors or ([] if self.vector is None else [self.vector])
 
 
 class Params(Input):
@@ -59,13 +74,9 @@ class Params(Input):
     exact: bool = Field(default=False, description="compare with every vector: slower, and exact")
 
 
-class SearchBody(Input):
-    """One search."""
+class SearchOptions(Input):
+    """What every kind of search can be told."""
 
-    query: Query
-    mode: Mode | None = Field(
-        None, description="which indexes are asked; by default all that the flow has"
-    )
     filter: Filter | None = None
     limit: int = Field(10, ge=1, description="documents to return; limit + offset is bounded")
     offset: int = Field(0, ge=0, description="documents to skip")
@@ -83,6 +94,30 @@ class SearchBody(Input):
     )
     token: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = Field(
         None, description="of a write: the search sees that write and all before it"
+    )
+
+
+class SearchBody(SearchOptions):
+    """One search."""
+
+    query: Query
+    mode: Mode | None = Field(
+        None, description="which indexes are asked; by default all that the flow has"
+    )
+
+
+class BatchBody(Input):
+    """Several searches at once."""
+
+    searches: list[SearchBody] = Field(min_length=1, max_length=100)
+
+
+class RecommendBody(SearchOptions):
+    """More like some stored documents, and unlike others."""
+
+    positive: list[str] = Field(min_length=1, max_length=100, description="like these ids")
+    negative: list[str] = Field(
+        default_factory=list, max_length=100, description="and unlike these"
     )
 
 
@@ -120,3 +155,9 @@ class SearchResult(Output):
     coverage: Coverage
     took_ms: float
     trace: dict[str, Any] | None = None
+
+
+class BatchResult(Output):
+    """One result or one problem a search, in the order of the request."""
+
+    results: list[dict[str, Any]]

@@ -71,3 +71,24 @@ def test_a_read_only_key_alone_closes_all_writes() -> None:
 
     assert house.post(DOCUMENTS).status_code == 401
     assert house.post(DOCUMENTS, headers=READ).status_code == 403
+
+
+def test_a_page_of_another_site_cannot_write_through_its_readers_browser() -> None:
+    """A deployment without keys on one's own machine is closed to the pages one visits."""
+    strange = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
+
+    assert client(None, None).post(DOCUMENTS, headers=strange).status_code == 403
+    assert client(None, None).post("/v1/collections/c/search", headers=strange).status_code == 200
+
+
+def test_a_page_that_the_operator_named_may_write() -> None:
+    """CORS origins open the door for the sites they name."""
+    known = {"sec-fetch-site": "cross-site", "origin": "https://good.example"}
+    gate = Gate(
+        PlainTextResponse("yes"),
+        api_key=None,
+        read_only_api_key=None,
+        origins=["https://good.example"],
+    )
+
+    assert TestClient(gate).post(DOCUMENTS, headers=known).status_code == 200

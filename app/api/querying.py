@@ -1,0 +1,129 @@
+"""From a search's body to the query that is dispatched: checked against limits and flow."""
+
+from typing import Any
+
+import numpy as np
+
+from app.api.house import House
+from app.api.limits import check_page, check_timeout
+from app.api.problems import Problem, invalid
+from app.api.schemas.filters import Filter
+from app.api.schemas.search import Mode, SearchBody, SearchOptions
+from app.dispatch import SearchQuery
+from app.settings import Limits
+from compose.plan import Plan
+
+
+def query_of(body: SearchBody, house: House) -> SearchQuery:
+    """Return the query that is dispatched.
+
+    Raises:
+        Problem: 400 over a limit; 422 when the flow cannot answer this kind of query.
+    """
+    _check_text(body.query.text, house.limits)
+    rows = body.query.rows
+    return SearchQuery(
+        text=body.query.text,
+        vector=np.stack(rows) if len(rows) > 1 else rows[0] if rows else None,
+        vector_weights=tuple(body.query.weights) if body.query.weights else None,
+        mode=mode_of(body, house.plan),
+        **options_of(body, house),
+    )
+
+
+def options_of(body: SearchOptions, house: House) -> dict[str, Any]:
+    """Return what a query has beside the question itself.
+
+    Raises:
+        Problem: 400 over a limit.
+    """
+    check_page(body.limit, body.offset, house.limits)
+    timeout_s = house.config.search_timeout_s
+    if body.timeout_ms is not None:
+        timeout_s = check_timeout(body.timeout_ms / 1000, house.limits, field="timeout_ms")
+    return {
+        "limit": body.limit,
+        "offset": body.offset,
+        "score_threshold": body.score_threshold,
+        "filter": plain_filter(body.filter, house.limits),
+        "exact": body.params.exact,
+        "ef": body.params.ef,
+        "group_size": body.group_size,
+        "with_content": body.with_content,
+        "with_vector": body.with_vector,
+        "highlight": body.highlight,
+        "explain": body.explain,
+        "trace": body.trace,
+        "timeout_s": timeout_s,
+        "token": body.token if body.consistency == "session" else None,
+    }
+
+
+def plain_filter(condition: Filter | None, limits: Limits) -> dict[str, Any] | None:
+    """Return a filter as the shards read it.
+
+    Raises:
+        Problem: 400 when its groups nest too deep.
+    """
+    if condition is None:
+        return None
+    if condition.depth() > limits.max_filter_depth:
+        reason = f"groups nest deeper than the limit max_filter_depth ({limits.max_filter_depth})"
+        raise invalid([{"field": "filter", "reason": reason}])
+    return condition.plain()
+
+
+def mode_of(body: SearchBody, plan: Plan) -> Mode:
+    """Return which indexes are asked.
+
+    Raises:
+        Problem: 422 when the flow has no index, or no step, for this query.
+    """
+    if body.query.rows or body.query.id is not None:
+        _check_vectors(body, plan)
+        return "vector"
+    if body.query.text is None:
+        detail = (
+            f"query.{body.query.kind}: the flow of {plan.collection!r} answers queries by text, "
+            "vector and id"
+        )
+        raise Problem("unprocessable", detail)
+    kinds = {index.kind for index in plan.indexes}
+    usual: Mode = "hybrid" if len(kinds) > 1 else next(iter(kinds), "vector")
+    mode = body.mode or usual
+    if not (kinds >= {"vector", "text"} if mode == "hybrid" else mode in kinds):
+        has = " and ".join(sorted(kinds)) or "no"
+        detail = f"mode {mode!r} needs an index that the flow lacks; it has {has} indexes"
+        raise Problem("unprocessable", detail)
+    return mode
+
+
+def _check_text(text: str | None, limits: Limits) -> None:
+    """Refuse a query text that is too long."""
+    if text is not None and len(text) > limits.max_query_chars:
+        reason = (
+            f"{len(text)} characters are over the limit max_query_chars ({limits.max_query_chars})"
+        )
+        raise invalid([{"field": "query.text", "reason": reason}])
+
+
+def _check_vectors(body: SearchBody, plan: Plan) -> None:
+    """Refuse query vectors that no index of the flow can compare.
+
+    Raises:
+        Problem: 422 that names the dimension, or that there is no vector index.
+    """
+    dims = {index.dim for index in plan.indexes if index.kind == "vector"}
+    if not dims:
+        detail = f"query.{body.query.kind}: the flow has no vector index"
+        raise Problem("unprocessable", detail)
+    if body.mode not in {None, "vector"}:
+        detail = f"mode {body.mode!r} needs query.text, not query.{body.query.kind}"
+        raise Problem("unprocessable", detail)
+    wrong = next((len(row) for row in body.query.rows if len(row) not in dims), None)
+    if wrong is not None and None not in dims:
+        wanted = " or ".join(str(dim) for dim in sorted(dim for dim in dims if dim))
+        detail = f"a query vector has {wrong} numbers; this collection holds vectors of {wanted}"
+        raise Problem("dimension", detail)
+    if None in dims and len({len(row) for row in body.query.rows}) > 1:
+        raise Problem("dimension", "the vectors of one query have different lengths")
