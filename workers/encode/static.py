@@ -42,8 +42,6 @@ class StaticEncoder(Encoder):
             raise OptionError("StaticEncoder", (f"model_dir: {error}",)) from error
         if len(matrices) != 1:
             raise OptionError("StaticEncoder", (f"{folder} holds {len(matrices)} matrices, not 1",))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
         self._table = np.asarray(matrices[0], np.float32)
         self.dim = self._table.shape[1]
 

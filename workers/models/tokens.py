@@ -23,7 +23,6 @@ class Tokenizer:
 
     def __init__(self, folder: Path, *, max_tokens: int, tally: Tally) -> None:
         self._inner = load_tokenizer(folder)
-        self._inner.no_padding()
         self._inner.enable_truncation(max_tokens)
         self._max_characters = max_tokens * _CHARACTERS_PER_TOKEN
         self._tally = tally
@@ -53,11 +52,19 @@ def without_surrogates(text: str) -> str:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """Open a model folder's tokenizer: tokenizer.json, or the vocabulary of BERT or GPT-2.
+    """Open a model folder's tokenizer; it neither pads nor cuts, whatever its file says.
 
     Raises:
-        ValueError: the folder holds none of them.
+        ValueError: the folder holds none.
     """
+    found = _from_files(folder)
+    found.no_padding()
+    found.no_truncation()
+    return found
+
+
+def _from_files(folder: Path) -> Any:
+    """Read tokenizer.json, or the vocabulary of BERT or GPT-2."""
     if (folder / "tokenizer.json").is_file():
         return tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     if (folder / "vocab.txt").is_file():

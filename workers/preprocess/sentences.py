@@ -5,6 +5,7 @@ from itertools import pairwise
 import regex
 
 from workers.component import Chunk, Preprocessor, Source
+from workers.preprocess.json_fields import json_content
 from workers.preprocess.texts import Span, Text, chunks_of, cut_long, text_from, visible
 
 _CLOSERS = r"[\p{Pe}\p{Pf}\"']*"
@@ -51,6 +52,7 @@ class SentenceSplitter(Preprocessor):
         overlap: sentences that a chunk repeats from the one before; fewer than sentences.
         terminators: characters that end a sentence, instead of those of all scripts.
         max_chunks: texts that make more chunks are refused.
+        is_json: the text is a JSON object; its field Content is cut, the rest become tags.
     """
 
     aliases = ("sentences", "SentSplitPreprocessor", "TextPreprocessor")
@@ -72,6 +74,7 @@ class SentenceSplitter(Preprocessor):
         overlap: int = 0,
         terminators: str | None = None,
         max_chunks: int = 4096,
+        is_json: bool = False,
     ) -> None:
         if not 0 <= min_length <= max_length:
             raise ValueError(f"min_length {min_length} must lie in 0..max_length {max_length}")
@@ -84,11 +87,12 @@ class SentenceSplitter(Preprocessor):
         self.sentences = max(sentences, 1)
         self.overlap = overlap
         self.max_chunks = max_chunks
+        self.is_json = is_json
         self._own_end = _terminator_pattern(terminators)
 
     def apply(self, source: Source) -> list[Chunk]:
         """Cut one text into chunks of about a sentence each."""
-        text = text_from(source)
+        text = text_from(json_content(source, "Content") if self.is_json else source)
         spans = self._sentences(text)
         parts = [part for span in spans for part in cut_long(text.value, span, self.max_length)]
         return chunks_of(
