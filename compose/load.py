@@ -35,13 +35,18 @@ DEFAULT_USES = {"Preprocessor": "SentenceSplitter", "Encoder": "MiniLM", "Indexe
 MAX_COPIES = 1024
 MAX_NAME = 100
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
-_QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-_RESERVED_QUEUE = re.compile(r"(index|reduce|build|search)([.-].*)?|celery")
+_QUEUE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,49}")
+#: Queues with a meaning of their own, and names that containers beside the workers have.
+_RESERVED_QUEUE = re.compile(r"(index|reduce|build|search)([.-].*)?|celery|api|broker|database")
 _HAS_WORD = re.compile(r"[A-Za-z0-9]")
 
 
 def load_flow(
-    source: str | Path, *, catalog: Catalog | None = None, environ: Mapping[str, str] | None = None
+    source: str | Path,
+    *,
+    catalog: Catalog | None = None,
+    environ: Mapping[str, str] | None = None,
+    expand: bool = True,
 ) -> Flow:
     """Read and check a flow file, or the text of one.
 
@@ -50,6 +55,7 @@ def load_flow(
             at the file's folder, or at the working directory for text.
         catalog: the components that may be named; those of this house by default.
         environ: what ``$VAR`` is looked up in; the process's environment by default.
+        expand: whether ``$VAR`` is looked up at all; a renderer leaves it as written.
 
     Raises:
         FlowError: with every fault of the file.
@@ -59,9 +65,8 @@ def load_flow(
     path = Path("flow.yml") if is_text else Path(source)
     text = str(source) if is_text else _text_of(path)
     folder = Path.cwd() if is_text else path.resolve().parent
-    variables = os.environ if environ is None else environ
-    reading = Reading(catalog or default_catalog(), folder, variables)
-    return _read(text, str(path), reading)
+    variables = (os.environ if environ is None else environ) if expand else None
+    return _read(text, str(path), Reading(catalog or default_catalog(), folder, variables))
 
 
 def parse_flow(text: str, *, catalog: Catalog | None = None, file: str = "flow.yml") -> Flow:
@@ -275,7 +280,7 @@ class _FlowReader:
         queue = self._word(node, "queue")
         if queue is None or (_QUEUE.fullmatch(queue) and not _RESERVED_QUEUE.fullmatch(queue)):
             return queue
-        expected = "letters, digits, . - and _; not index, reduce, build, search or celery"
+        expected = "letters, digits, . - and _, and no name that another process has"
         mark = node.value["queue"].mark
         self._reading.add(mark, "queue", f"{queue[:40]!r} cannot be used", expected=expected)
         return None
