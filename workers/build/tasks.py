@@ -33,7 +33,9 @@ def build(order: Mapping[str, Any]) -> None:
             return
         try:
             policy = BuildPolicy(min_rows=int(state.settings["build_rows"]))
-            report = build_shard(state.place(index, shard), policy=policy)
+            report = build_shard(
+                state.place(index, shard), policy=policy, force=bool(order.get("force"))
+            )
         except (IndexStoreError, OSError):
             logger.exception("build: shard %d of index %d; its delta goes on serving", shard, index)
             return

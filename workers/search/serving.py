@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 _POLL_S = 0.05  # a lost wake-up delays a fresh document by as much
 _MOST_DELETED = 0.25  # of the documents a shard holds; the build policy merges from there on
 _BUILD_EVERY_S = 5.0  # a shard that outgrew its delta asks for a segment no more often
+_SETTLED_S = 2.0  # without news: then the rest of a bulk of writes becomes a segment as well
+_SETTLED_ROWS = 1_000  # fewer are scanned in less time than one more segment takes
 
 
 class Serving:
@@ -31,6 +33,7 @@ class Serving:
         self._state = state
         self.shards: dict[tuple[int, int], Shard] = {}
         self._asked_at: dict[tuple[int, int], float] = {}
+        self._news_at: dict[tuple[int, int], float] = {}
 
     def load(self) -> None:
         """Open every shard whose queue this process consumes.
@@ -71,18 +74,34 @@ class Serving:
         for key, shard in self.shards.items():
             before = shard.applied_seq
             if shard.catch_up() == before:
+                self._fold_rest(key, shard)
                 continue
             changed = True
+            self._news_at[key] = time.monotonic()
             if _wants_build(shard.stats(), int(self._state.settings["build_rows"])):
                 self._ask_for_build(key)
         return changed
 
-    def _ask_for_build(self, key: tuple[int, int]) -> None:
+    def _fold_rest(self, key: tuple[int, int], shard: Shard) -> None:
+        """Ask for a segment of what is left in the delta once writing has come to rest."""
+        now = time.monotonic()
+        if now - self._news_at.setdefault(key, now) < _SETTLED_S:
+            return
+        self._news_at[key] = now  # and look again after as long: somebody else may be building
+        if shard.stats().delta_rows >= _SETTLED_ROWS:
+            self._ask_for_build(key, force=True)
+
+    def _ask_for_build(self, key: tuple[int, int], *, force: bool = False) -> None:
         now = time.monotonic()
         if now - self._asked_at.get(key, -_BUILD_EVERY_S) < _BUILD_EVERY_S:
             return
         self._asked_at[key] = now
-        payload = {"collection": self._state.collection, "index": key[0], "shard": key[1]}
+        payload = {
+            "collection": self._state.collection,
+            "index": key[0],
+            "shard": key[1],
+            "force": force,
+        }
         call = Call(names.BUILD, names.BUILD_QUEUE, payload)
         chords.send(current_app, call, priority=self._state.priority(bulk=True))
 
