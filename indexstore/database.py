@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +36,8 @@ BUSY_TIMEOUT_S = 30.0
 
 #: A WAL that one large transaction blew up is cut back to this at the next checkpoint.
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
+
+_CHECKPOINT_TIMEOUT_MS = 200
 
 #: Threads of one process that read or write at the same time; more wait for a connection.
 POOL_SIZE = 32
@@ -143,18 +145,28 @@ class Database:
         return sum(file.stat().st_size for file in files if file.exists())
 
     def give_back_space(self, *, pages: int = 2000) -> None:
-        """Give up to ``pages`` free pages back to the file system, in one short transaction.
+        """Give up to ``pages`` free pages back to the file system; holds writers up for a moment.
 
         PostgreSQL's autovacuum does the like by itself.
         """
         if not self.is_sqlite:
             return
-        with self.writing() as connection:
-            connection.exec_driver_sql(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
-        with self.reading() as connection:
-            connection.exec_driver_sql("PRAGMA query_only=OFF")
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            connection.exec_driver_sql("PRAGMA query_only=ON")
+        if self.read_only:
+            raise ReadOnlyError(self.name)
+        self._leave_parents_connections()
+        with (
+            translated(self.name, BUSY_TIMEOUT_S),
+            closing(self._writer.raw_connection()) as pooled,
+        ):
+            # A script, because the driver steps other statements once, which frees one page.
+            driver: Any = pooled.driver_connection
+            driver.executescript(f"PRAGMA incremental_vacuum({int(pages)})")
+            try:
+                # Readers of old snapshots are not waited for long: writers would wait with us.
+                driver.execute(f"PRAGMA busy_timeout={_CHECKPOINT_TIMEOUT_MS}")
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                driver.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_S * 1000)}")
 
     def close(self) -> None:
         """Close every connection; the database can be opened again."""

@@ -42,19 +42,22 @@ def translated(database: str, waited_s: float) -> Iterator[None]:
         if mapped is None:
             raise
         raise mapped from error
+    except sqlite3.Error as error:
+        mapped = _of_sqlite(error, database, waited_s)
+        if mapped is None:
+            raise
+        raise mapped from error
 
 
 def _mapped(error: DBAPIError, database: str, waited_s: float) -> IndexStoreError | None:
-    cause = error.orig
-    detail = str(cause).strip() or type(cause).__name__
-    if isinstance(cause, sqlite3.Error):
-        return _of_sqlite(cause, database, detail, waited_s)
+    if isinstance(error.orig, sqlite3.Error):
+        return _of_sqlite(error.orig, database, waited_s)
+    detail = str(error.orig).strip() or type(error.orig).__name__
     return _of_postgres(error, database, detail, waited_s)
 
 
-def _of_sqlite(
-    cause: sqlite3.Error, database: str, detail: str, waited_s: float
-) -> IndexStoreError | None:
+def _of_sqlite(cause: sqlite3.Error, database: str, waited_s: float) -> IndexStoreError | None:
+    detail = str(cause)
     code = (getattr(cause, "sqlite_errorcode", None) or 0) & _PRIMARY_CODE
     if code == sqlite3.SQLITE_FULL:
         return StorageFullError(database, detail)
