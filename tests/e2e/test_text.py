@@ -114,3 +114,18 @@ def test_a_vector_query_enters_at_the_chord(it: Deployment) -> None:
     assert hits[0]["score"] == pytest.approx(1.0, abs=1e-4)
     assert refused.status_code == 422
     assert "384" in refused.json()["detail"]
+
+
+def test_an_explanation_adds_up_to_the_score(it: Deployment) -> None:
+    """The tree's root is the score, and its chunks give the root."""
+    answer = it.search("how do I join two paths", limit=3, explain=True, group_size=1)
+
+    for hit in answer["hits"]:
+        tree = hit["explanation"]
+        chunks, weight = tree["operands"]
+        assert tree["value"] == pytest.approx(hit["score"], abs=1e-6)
+        assert sum(leaf["value"] for leaf in chunks["operands"]) * weight["value"] == pytest.approx(
+            hit["score"], abs=1e-6
+        )
+        assert len(hit["chunks"]) == 1
+        assert all(node["doc"] for node in (tree, chunks, weight))

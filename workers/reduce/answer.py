@@ -7,8 +7,10 @@ from typing import Any
 
 import orjson
 
+from compose.plan import IndexPlan
 from compose.wire.messages import SearchParams
 from indexstore.model import LiveDocument
+from workers.reduce.explain import explain_document, explain_fusion, explain_words
 from workers.reduce.highlight import highlight, query_words
 from workers.reduce.merge import Candidate, ChunkColumns
 
@@ -19,31 +21,36 @@ class Answerer:
     """Formats the hits of one batch.
 
     Args:
-        params: what the batch asked for. live: the ledger's word on every candidate.
+        params: what the batch asked for.
+        live: the ledger's word on every candidate.
+        indexes: those of the flow, in its order.
     """
 
-    def __init__(self, params: SearchParams, live: Live) -> None:
+    def __init__(self, params: SearchParams, live: Live, indexes: Sequence[IndexPlan]) -> None:
         self._params = params
+        self._indexes = indexes
         self._live = live
         self._columns: dict[int, ChunkColumns] = {}
 
     def hits(self, candidates: Sequence[Candidate], text: str) -> tuple[bytes, int]:
-        """Return one query's hits as JSON, and how many candidates had to be dropped."""
+        """Return one query's hits as JSON, and how many candidates are alive."""
         alive = [candidate for candidate in candidates if self._is_live(candidate)]
         first = self._params.offset
         shown = alive[first : first + self._params.limit]
+        threshold = self._params.score_threshold
         words = query_words(text) if self._params.highlight else frozenset()
-        rows = [self._hit(candidate, words) for candidate in shown]
-        return orjson.dumps(rows), len(candidates) - len(alive)
+        rows = [
+            self._hit(candidate, words)
+            for candidate in shown
+            if threshold is None or candidate.score >= threshold
+        ]
+        return orjson.dumps(rows), len(alive)
 
     def _is_live(self, candidate: Candidate) -> bool:
         document = self._live[candidate.doc_id]
         if document is None:
             return False
-        if not document.content_version <= candidate.version <= document.version:
-            return False
-        threshold = self._params.score_threshold
-        return threshold is None or candidate.score >= threshold
+        return document.content_version <= candidate.version <= document.version
 
     def _hit(self, candidate: Candidate, words: frozenset[str]) -> dict[str, Any]:
         document = self._live[candidate.doc_id]
@@ -54,8 +61,25 @@ class Answerer:
             hit["content"] = document.content
             hit["tags"] = document.tags
         hit["version"] = document.version
-        hit["chunks"] = self._chunks(candidate, str(document.content.get("text") or ""), words)
+        chunks = self._chunks(candidate, str(document.content.get("text") or ""), words)
+        hit["chunks"] = chunks[: self._params.group_size]
+        if self._params.explain:
+            hit["explanation"] = self._explanation(candidate, chunks, document.weight)
         return hit
+
+    def _explanation(
+        self, candidate: Candidate, chunks: Sequence[Mapping[str, Any]], weight: float
+    ) -> Mapping[str, Any]:
+        index = self._indexes[candidate.part.index]
+        first = candidate.origins[0].score if candidate.origins else candidate.score
+        if index.kind == "text":
+            tree = explain_words(first)
+        else:
+            reduction = str(index.options.get("score", "sum"))
+            tree = explain_document(first, chunks, weight=weight, reduction=reduction)
+        if candidate.origins:
+            return explain_fusion(candidate.score, candidate.origins, [tree])
+        return tree
 
     def _chunks(
         self, candidate: Candidate, text: str, words: frozenset[str]

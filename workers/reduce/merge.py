@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from compose.wire.messages import ShardPart
+
+RANK_CONSTANT = 60  # of the paper: damps the first places so that agreement counts
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a fused document stood in the ranking of one index."""
+
+    index: str
+    rank: int  # from 1
+    score: float  # there
+    weight: float  # of that index in the fusion
+    share: float  # what the place gives to the fused score
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +32,7 @@ class Candidate:
     version: int
     part: ShardPart
     row: int  # row among the part's documents
+    origins: tuple[Origin, ...] = ()  # only of fused rankings
 
     @property
     def order(self) -> tuple[float, str]:
@@ -77,23 +91,28 @@ def _unique(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def fuse(
-    rankings: Sequence[Sequence[Candidate]], weights: Sequence[float], *, rank_constant: int = 60
+    rankings: Mapping[str, Sequence[Candidate]], weights: Mapping[str, float]
 ) -> list[Candidate]:
-    """Fuse rankings of one query by reciprocal rank: score(d) = sum of w / (constant + rank).
+    """Fuse one query's rankings by index into one: score(d) = sum of weight / (60 + rank).
 
     Source: Cormack, Clarke, Buettcher, "Reciprocal rank fusion" (SIGIR 2009).
     """
-    scores: dict[str, float] = {}
-    best: dict[str, Candidate] = {}
-    for ranking, weight in zip(rankings, weights, strict=True):
-        for place, candidate in enumerate(ranking, start=1):
-            scores[candidate.doc_id] = scores.get(candidate.doc_id, 0.0) + weight / (
-                rank_constant + place
-            )
-            best.setdefault(candidate.doc_id, candidate)
+    origins: dict[str, list[Origin]] = {}
+    first: dict[str, Candidate] = {}
+    for index, ranking in rankings.items():
+        weight = weights.get(index, 1.0)
+        for place, found in enumerate(ranking, start=1):
+            share = weight / (RANK_CONSTANT + place)
+            origin = Origin(index, place, found.score, weight, share)
+            origins.setdefault(found.doc_id, []).append(origin)
+            first.setdefault(found.doc_id, found)
     fused = [
-        Candidate(scores[doc_id], doc_id, found.version, found.part, found.row)
-        for doc_id, found in best.items()
+        replace(
+            found,
+            score=sum(origin.share for origin in origins[doc_id]),
+            origins=tuple(origins[doc_id]),
+        )
+        for doc_id, found in first.items()
     ]
     return sorted(fused, key=lambda candidate: candidate.order)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from celery import shared_task
 
+from compose.plan import Plan
 from compose.wire import names
 from compose.wire.messages import ReduceOrder, Reply, SearchParams, ShardPart
 from workers.answering import answer_failure, reply
@@ -37,18 +38,19 @@ def reduce(parts: Sequence[Mapping[str, Any]], wire: Mapping[str, Any]) -> None:
 def _reduce(wires: Sequence[Mapping[str, Any]], order: ReduceOrder, started: float) -> Reply:
     parts = [ShardPart.from_wire(wire) for wire in wires]
     params = SearchParams.from_wire(order.params)
-    rankings = _rankings(parts, order.queries)
+    plan = runtime().plan
+    rankings = _rankings(parts, order.queries, plan)
     live = _live_documents(order.collection).get(
         candidate.doc_id for ranking in rankings for candidate in ranking
     )
-    answerer = Answerer(params, live)
+    answerer = Answerer(params, live, plan.indexes)
     hits: list[bytes] = []
     short: list[int] = []
     for query, ranking in enumerate(rankings):
         text = order.texts[query] if query < len(order.texts) else ""
-        rows, dropped = answerer.hits(ranking, text)
+        rows, alive = answerer.hits(ranking, text)
         hits.append(rows)
-        if dropped > params.slack and _has_more(parts, query, params):
+        if alive < params.offset + params.limit and _has_more(parts, query, params):
             short.append(query)
     errors = [f"shard {part.shard}: {part.error}" for part in parts if part.error is not None]
     return Reply(
@@ -63,14 +65,19 @@ def _reduce(wires: Sequence[Mapping[str, Any]], order: ReduceOrder, started: flo
     )
 
 
-def _rankings(parts: Sequence[ShardPart], queries: int) -> list[list[Candidate]]:
-    groups = [rank(group, queries) for group in by_index(parts).values()]
+def _rankings(parts: Sequence[ShardPart], queries: int, plan: Plan) -> list[list[Candidate]]:
+    """Return one ranking a query; those of several indexes are fused over global ranks."""
+    groups = {
+        plan.indexes[index].name: rank(group, queries) for index, group in by_index(parts).items()
+    }
     if not groups:
         return [[] for _ in range(queries)]
     if len(groups) == 1:
-        return groups[0]
+        return next(iter(groups.values()))
+    weights: Mapping[str, float] = plan.score.get("weights") or {}
     return [
-        fuse([group[query] for group in groups], [1.0] * len(groups)) for query in range(queries)
+        fuse({name: rankings[query] for name, rankings in groups.items()}, weights)
+        for query in range(queries)
     ]
 
 

@@ -19,6 +19,8 @@ from workers.search.serving import serving
 
 logger = logging.getLogger(__name__)
 
+_EVERY_CHUNK = 1 << 20  # an explanation adds up all chunks of a document
+
 
 @shared_task(name=names.SEARCH)
 def search(wire: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,10 +71,10 @@ def shard_query(batch: QueryBatch, config: IndexConfig) -> ShardQuery:
         min_seq=batch.min_seq,
         deadline=batch.deadline,
         filter=params.filter,
-        score_threshold=params.score_threshold,
+        score_threshold=None if params.mode == "hybrid" else params.score_threshold,
         exact=params.exact,
         ef=params.ef,
-        group_size=params.group_size,
+        group_size=_EVERY_CHUNK if params.explain else params.group_size,
         exclude=tuple(params.exclude),
     )
 

@@ -72,10 +72,14 @@ def test_reciprocal_rank_fusion_prefers_what_both_rankings_know() -> None:
     vector = rank([part(0, [("a", 9.0), ("b", 8.0)])], 1)[0]
     text = rank([part(0, [("c", 3.0), ("b", 2.0)], index=1)], 1)[0]
 
-    fused = fuse([vector, text], [1.0, 1.0])
+    fused = fuse({"vector": vector, "text": text}, {})
 
     assert ids(fused) == ["b", "a", "c"]
     assert fused[0].score == pytest.approx(2 / 62)
+    assert [(origin.index, origin.rank) for origin in fused[0].origins] == [
+        ("vector", 2),
+        ("text", 2),
+    ]
 
 
 def test_a_highlight_marks_words_and_escapes_everything() -> None:

@@ -1,0 +1,89 @@
+"""Why a hit has its score: the tree of operands, whose root is the score.
+
+A node is ``{value, name, doc, operands?}`` with what else is worth knowing beside them (GNES's
+explained scores, with the arithmetic spelled out).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from workers.reduce.merge import Origin
+
+Tree = dict[str, Any]
+
+_REDUCTIONS: Mapping[str, tuple[Callable[[Sequence[float]], float], str]] = {
+    "sum": (math.fsum, "the sum over the document's chunks"),
+    "avg": (fmean, "the mean over the document's chunks"),
+    "max": (max, "the best of the document's chunks"),
+    "min": (min, "the worst of the document's chunks"),
+    "multiply": (math.prod, "the product over the document's chunks"),
+}
+
+
+def explain_document(
+    score: float, chunks: Sequence[Mapping[str, Any]], *, weight: float, reduction: str
+) -> Tree:
+    """Explain a document's score by its chunks and its weight.
+
+    Args:
+        score: the hit's score.
+        chunks: all its chunks, as the hit shows them.
+        weight: the document's.
+        reduction: how the chunks' scores become one.
+    """
+    reduce, doc = _REDUCTIONS[reduction]
+    leaves = [_chunk(chunk) for chunk in chunks]
+    reduced = reduce([leaf["value"] for leaf in leaves]) if leaves else 0.0
+    return {
+        "value": score,
+        "name": "document",
+        "doc": "the reduced score of the chunks times the document's weight",
+        "operands": [
+            {"value": reduced, "name": reduction, "doc": doc, "operands": leaves},
+            {"value": weight, "name": "weight", "doc": "the document's weight"},
+        ],
+    }
+
+
+def explain_words(score: float) -> Tree:
+    """Explain the score of a full-text index."""
+    return {
+        "value": score,
+        "name": "BM25",
+        "doc": "how rare and how frequent the query's words are in the document, by its length",
+    }
+
+
+def explain_fusion(score: float, origins: Sequence[Origin], trees: Sequence[Tree]) -> Tree:
+    """Explain a fused score by the document's place in each index's ranking."""
+    leaves = [
+        {
+            "value": origin.share,
+            "name": f"rank in {origin.index}",
+            "doc": "weight / (60 + rank) of the document in the ranking of one index",
+            "rank": origin.rank,
+            "weight": origin.weight,
+            "operands": [{"value": origin.score, "name": "score", "doc": "its score there"}],
+        }
+        for origin in origins
+    ]
+    return {
+        "value": score,
+        "name": "reciprocal rank fusion",
+        "doc": "the sum over the indexes (Cormack, Clarke, Buettcher, SIGIR 2009)",
+        "operands": [*leaves, *trees],
+    }
+
+
+def _chunk(chunk: Mapping[str, Any]) -> Tree:
+    return {
+        "value": chunk["score"],
+        "name": "chunk",
+        "doc": "relevance times the chunk's weight, summed over the query's chunks by weight",
+        "position": chunk["position"],
+        "span": chunk.get("span"),
+    }
