@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import redis.asyncio as aioredis
 from numpy.typing import NDArray
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.dispatch.coalescer import Coalescer
@@ -36,6 +40,8 @@ _BATCH = 64  # queries in one chord
 _VECTOR_IN_FLIGHT = 2  # one searches while the next is on its way
 _TEXT_IN_FLIGHT = 4  # texts pass two stages more
 _PRESENCE_S = 0.2
+_LOOK_TIMEOUT_S = 1.0
+_LATE_S = 0.1  # beyond its deadline a query waits for its batch to say what was late
 
 
 class Dispatch:
@@ -62,6 +68,7 @@ class Dispatch:
             socket_connect_timeout=2,
             socket_timeout=10,
             health_check_interval=10,
+            retry=Retry(NoBackoff(), 1),  # for a connection that a restarted broker has closed
         )
         self._replies = Replies(self.redis, self.api_id)
         self._writer = Writer(
@@ -107,11 +114,17 @@ class Dispatch:
             OverloadedError: too many are waiting. NotReadyError: nobody can answer now.
             DeadlineError: a stage was too late. StageError: a stage refused the query.
         """
+        started = time.time()
+        query = replace(query, deadline=started + query.timeout_s)
         min_seq = await self.min_seq(query.token, query.timeout_s)
         params = self._params(query)
         is_encoded = query.vector is not None or params.mode == "text"
         key = BatchKey(params, query.timeout_s, min_seq, is_encoded)
-        return await (self._vectors if is_encoded else self._texts).ask(key, query)
+        try:
+            async with asyncio.timeout(query.deadline + _LATE_S - time.time()):
+                return await (self._vectors if is_encoded else self._texts).ask(key, query)
+        except TimeoutError:
+            raise self._runner.late(key, time.time() - started) from None
 
     async def min_seq(self, token: str | None, timeout_s: float) -> int:
         """Return what a shard must have read to show all up to ``token``; 0 without a token."""
@@ -161,7 +174,8 @@ class Dispatch:
     async def is_broker_alive(self) -> bool:
         """Tell whether the broker answers."""
         try:
-            return bool(await self.redis.ping())
+            async with asyncio.timeout(_LOOK_TIMEOUT_S):
+                return bool(await self.redis.ping())
         except (RedisError, OSError):
             return False
 
@@ -206,8 +220,11 @@ class Dispatch:
 
     async def _look(self) -> None:
         """Read who is there; while the broker is away the last view stands."""
-        with contextlib.suppress(RedisError, OSError):
-            self.directory.update(await presence.read(self.redis))
+        try:
+            async with asyncio.timeout(_LOOK_TIMEOUT_S):
+                self.directory.update(await presence.read(self.redis))
+        except (RedisError, OSError):
+            self.directory.lose()
 
 
 def not_ready_reason(dispatch: Dispatch) -> NotReadyError | None:

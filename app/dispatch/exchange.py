@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -28,25 +29,28 @@ class Exchange:
         self._replies = replies
         self._priority = priority
 
-    async def post(self, send: Send[T]) -> T:
+    async def post(self, send: Send[T], *, timeout_s: float) -> T:
         """Do something with the broker, outside the event loop.
 
         Raises:
-            NotReadyError: the broker does not answer.
+            NotReadyError: the broker does not answer, or not within ``timeout_s``.
         """
         try:
-            return await self._publisher.call(lambda: send(self._app, self._priority))
-        except (KombuError, RedisError, OSError) as error:
+            async with asyncio.timeout(max(0.0, timeout_s)):
+                return await self._publisher.call(lambda: send(self._app, self._priority))
+        except (KombuError, RedisError, OSError) as error:  # TimeoutError is an OSError
             raise NotReadyError(
                 f"the broker does not answer ({type(error).__name__}: {error})",
                 "check that it runs and that GNES_BROKER_URL names it",
             ) from error
 
     @contextmanager
-    def expect(self, batch_id: str) -> Iterator[asyncio.Future[Reply]]:
-        """Give the future of the reply to ``batch_id``."""
-        with self._replies.expect(batch_id) as future:
-            yield future
+    def expect(
+        self, batch_id: str, future: asyncio.Future[Reply] | None = None
+    ) -> Iterator[asyncio.Future[Reply]]:
+        """Give the future of the reply to ``batch_id``, which may be that of an earlier batch."""
+        with self._replies.expect(batch_id, future) as found:
+            yield found
 
     async def ask(
         self, batch_id: str, send: Send[None], *, timeout_s: float, stage: str, queue: str
@@ -58,8 +62,9 @@ class Exchange:
             DeadlineError: no reply in time; it names ``stage`` and ``queue``.
         """
         with self.expect(batch_id) as future:
-            await self.post(send)
-            reply = await within(future, timeout_s)
+            end = time.monotonic() + timeout_s
+            await self.post(send, timeout_s=timeout_s)
+            reply = await within(future, end - time.monotonic())
         if reply is None:
             raise DeadlineError(stage, queue, timeout_s, 1)
         return checked(reply)

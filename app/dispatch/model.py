@@ -37,6 +37,7 @@ class SearchQuery:
     explain: bool = False
     trace: bool = False
     timeout_s: float = 10.0
+    deadline: float = 0.0  # epoch seconds; set when the query comes in
     token: str | None = None
     mode: Literal["vector", "text", "hybrid"] | None = None
 

@@ -45,6 +45,8 @@ class Publisher:
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             work, future, loop = job
+            if future.done():  # nobody waits for it any more: do not hold up those behind it
+                continue
             try:
                 result = work()
             except Exception as error:  # noqa: BLE001  # it belongs to whoever awaits the future

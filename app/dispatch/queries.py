@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.dispatch.errors import DeadlineError, NotReadyError, StageError
+from app.dispatch.errors import DeadlineError, DispatchError, NotReadyError, StageError
 from app.dispatch.exchange import Exchange, checked, within
 from app.dispatch.model import BatchKey, SearchAnswer, SearchQuery
 from compose.plan import Plan
@@ -23,10 +24,14 @@ from compose.wire.messages import QueryBatch, Reply, SearchParams
 from compose.wire.presence import Directory
 from compose.wire.scatter import order_of, scatter
 
+T = TypeVar("T")
+
 QUERY_TASK = {"preprocess": names.PREPROCESS_QUERY, "encode": names.ENCODE_QUERY}
 _REDUCE_TIME_S = 0.25  # kept back from the deadline, for a partial answer to be reduced
 _REDUCE_SHARE = 0.2  # of short deadlines, the share kept back
 _REFILL_FACTOR = 8
+_LOOK_S = 0.2  # between two looks at who is there, while a batch is awaited
+_RESENDS = 3
 
 
 class QueryRunner:
@@ -55,13 +60,19 @@ class QueryRunner:
             StageError: a stage failed on the whole batch.
         """
         started = time.perf_counter()
-        deadline = time.time() + key.timeout_s
-        reply = await self._answer(self._batch(key, queries, deadline), deadline)
+        # Each query is dropped at its own deadline; the last of them bounds the batch.
+        deadline = max(query.deadline for query in queries)
+        reply = await self._answer(self._batch(key, queries, deadline), key.params.mode)
         answers = _answers(reply, queries, started)
         for query in reply.short:
             if key.params.slack < key.params.limit * _REFILL_FACTOR**3:
-                answers[query] = await self._refill(key, queries[query], deadline)
+                answers[query] = await self._refill(key, queries[query])
         return answers
+
+    def late(self, key: BatchKey, waited_s: float) -> DeadlineError:
+        """Return the error of a query whose time was up; it names the likeliest culprit."""
+        stages = () if key.is_encoded else self._plan.stages
+        return self._late_on(self._path(stages, self._wanted(key.params.mode)), waited_s)
 
     async def embed(self, texts: Sequence[str], *, timeout_s: float) -> NDArray[np.float32]:
         """Return the embedding of each text as one chunk: float32 (n, d).
@@ -88,17 +99,17 @@ class QueryRunner:
             sent_at=time.time(),
             wants="embeddings",
         )
-        reply = await self._answer(batch, deadline)
+        reply = await self._answer(batch, None)
         vector = self._plan.indexes[0].vector if self._plan.indexes else ""
         return reply.embeddings[vector]
 
-    async def _refill(
-        self, key: BatchKey, query: SearchQuery, deadline: float
-    ) -> SearchAnswer | Exception:
+    async def _refill(self, key: BatchKey, query: SearchQuery) -> SearchAnswer | Exception:
         """Ask again for more candidates: too many of the first were dead by the ledger's word."""
         params = replace(key.params, slack=max(64, key.params.slack * _REFILL_FACTOR))
-        left = max(0.001, deadline - time.time())
-        answers = await self.run(replace(key, params=params, timeout_s=left), [query])
+        try:
+            answers = await self.run(replace(key, params=params), [query])
+        except DispatchError as error:
+            return error  # it is this query's alone
         return answers[0]
 
     def _batch(self, key: BatchKey, queries: Sequence[SearchQuery], deadline: float) -> QueryBatch:
@@ -127,12 +138,11 @@ class QueryRunner:
         Raises:
             NotReadyError: none can be asked.
         """
-        wanted = [
-            (position, shard)
-            for position, index in enumerate(self._plan.indexes)
-            if mode in ("hybrid", index.kind)
-            for shard in range(index.shards)
-        ]
+        if self._directory.is_lost():
+            raise NotReadyError(
+                "the broker does not answer", "check that it runs and that GNES_BROKER_URL names it"
+            )
+        wanted = self._wanted(mode)
         ready = self._directory.ready_shards()
         targets = tuple(target for target in wanted if target in ready)
         if not targets:
@@ -143,16 +153,65 @@ class QueryRunner:
             )
         return targets, len(wanted) - len(targets)
 
-    async def _answer(self, batch: QueryBatch, deadline: float) -> Reply:
-        """Publish the batch and await its reply; a partial one shortly before the deadline."""
-        left = deadline - time.time()
-        margin = min(_REDUCE_TIME_S, left * _REDUCE_SHARE)
-        with self._exchange.expect(batch.batch_id) as future:
-            await self._exchange.post(partial(self._send, batch))
-            reply = await within(future, left - margin)
-            if reply is None:
-                reply = await self._partial(batch, future, deadline)
+    def _wanted(self, mode: str) -> list[tuple[int, int]]:
+        return [
+            (position, shard)
+            for position, index in enumerate(self._plan.indexes)
+            if mode in ("hybrid", index.kind)
+            for shard in range(index.shards)
+        ]
+
+    async def _answer(self, batch: QueryBatch, mode: str | None) -> Reply:
+        """Publish the batch and await its reply; a partial one shortly before the deadline.
+
+        A worker that dies takes the messages in its hands with it: then the batch is sent again,
+        to whoever is there by now.
+
+        Args:
+            batch: the queries, addressed to the shards there are now.
+            mode: which shards to ask when they are sent again; None for none at all.
+        """
+        left = batch.deadline - time.time()
+        end = batch.deadline - min(_REDUCE_TIME_S, left * _REDUCE_SHARE)
+        resends = 0
+        with ExitStack() as stack:
+            future = stack.enter_context(self._exchange.expect(batch.batch_id))
+            crew = self._crew(batch)
+            await self._post(batch, partial(self._send, batch))
+            while (reply := await within(future, min(_LOOK_S, end - time.time()))) is None:
+                if time.time() >= end:
+                    reply = await self._partial(batch, future)
+                    break
+                if resends < _RESENDS and not crew <= self._crew(batch):
+                    again = self._afresh(batch, mode)
+                    if again is None:
+                        continue  # nobody is there to answer; somebody may come in time
+                    batch, resends = again, resends + 1
+                    stack.enter_context(self._exchange.expect(batch.batch_id, future))
+                    crew = self._crew(batch)
+                    await self._post(batch, partial(self._send, batch))
         return checked(reply)
+
+    async def _post(self, batch: QueryBatch, send: Callable[[Any, int], T]) -> T:
+        return await self._exchange.post(send, timeout_s=batch.deadline - time.time())
+
+    def _crew(self, batch: QueryBatch) -> frozenset[tuple[str, str, int]]:
+        """Return the processes that may hold a message of the batch, and which broker life."""
+        path = self._path(self._plan.stages[batch.stage :], batch.targets)
+        return self._directory.crew(queue for _, queue in path)
+
+    def _afresh(self, batch: QueryBatch, mode: str | None) -> QueryBatch | None:
+        """Return the batch under a new name, for the shards there are now; None without any."""
+        if self._directory.is_away():
+            return None
+        fresh = replace(batch, batch_id=uuid.uuid4().hex, sent_at=time.time())
+        if mode is None:
+            return fresh
+        try:
+            targets, absent = self._targets(mode)
+        except NotReadyError:
+            return None
+        return replace(fresh, targets=targets, absent=absent)
 
     def _send(self, batch: QueryBatch, app: Any, priority: int) -> None:
         if batch.stage >= len(self._plan.stages):
@@ -162,35 +221,39 @@ class QueryRunner:
         call = Call(QUERY_TASK[stage.kind], stage.queue, batch.to_wire())
         chords.send(app, call, priority=priority)
 
-    async def _partial(
-        self, batch: QueryBatch, future: asyncio.Future[Reply], deadline: float
-    ) -> Reply:
+    async def _partial(self, batch: QueryBatch, future: asyncio.Future[Reply]) -> Reply:
         """Close the chord and have what came so far reduced.
 
         Raises:
             DeadlineError: nothing came, or it could not be reduced in time.
         """
-        was_open, parts = await self._exchange.post(partial(_close, batch.batch_id))
+        was_open, parts = await self._post(batch, partial(_close, batch.batch_id))
         if not future.done() and not was_open and not parts:
             raise self._late(batch, self._plan.stages[batch.stage :])
         if parts:
-            await self._exchange.post(partial(_reduce, parts, order_of(batch).to_wire()))
-        reply = await within(future, deadline - time.time())
+            await self._post(batch, partial(_reduce, parts, order_of(batch).to_wire()))
+        reply = await within(future, batch.deadline - time.time())
         if reply is None:
             raise self._late(batch, ())
         return reply
 
     def _late(self, batch: QueryBatch, stages: Sequence[Any]) -> DeadlineError:
-        """Return the error that names the likeliest culprit: a queue without workers first."""
+        return self._late_on(self._path(stages, batch.targets), time.time() - batch.sent_at)
+
+    def _path(
+        self, stages: Sequence[Any], targets: Sequence[tuple[int, int]]
+    ) -> list[tuple[str, str]]:
+        """Return (stage, queue) of every step that a batch has before it."""
         path = [(stage.kind, stage.queue) for stage in stages]
-        if not path:
-            path = [
-                ("search", self._plan.indexes[index].queue(shard)) for index, shard in batch.targets
-            ] + [("reduce", names.REDUCE_QUEUE)]
+        path += [("search", self._plan.indexes[index].queue(shard)) for index, shard in targets]
+        return [*path, ("reduce", names.REDUCE_QUEUE)] if targets else path
+
+    def _late_on(self, path: Sequence[tuple[str, str]], waited_s: float) -> DeadlineError:
+        """Return the error that names the likeliest culprit: a queue without workers first."""
         orphans = [step for step in path if not self._directory.serving(step[1])]
         stage, queue = (orphans or path)[0]
         workers = len(self._directory.serving(queue))
-        return DeadlineError(stage, queue, time.time() - batch.sent_at, workers)
+        return DeadlineError(stage, queue, waited_s, workers)
 
 
 def _close(batch_id: str, app: Any, _priority: int) -> tuple[bool, list[Any] | None]:

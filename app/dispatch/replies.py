@@ -30,9 +30,16 @@ class Replies:
         self._jobs: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
-    def expect(self, batch_id: str) -> Iterator[asyncio.Future[Reply]]:
-        """Give the future of the reply to ``batch_id``; one that comes later is dropped."""
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+    def expect(
+        self, batch_id: str, future: asyncio.Future[Reply] | None = None
+    ) -> Iterator[asyncio.Future[Reply]]:
+        """Give the future of the reply to ``batch_id``; one that comes later is dropped.
+
+        Args:
+            batch_id: what the reply will name.
+            future: of an earlier batch with the same queries: whichever reply comes first counts.
+        """
+        future = future or asyncio.get_running_loop().create_future()
         self._batches[batch_id] = future
         try:
             yield future

@@ -9,19 +9,20 @@ import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from indexstore.ledger import Ledger
 from redis.exceptions import RedisError
 
 from app.dispatch.errors import NotReadyError
 from app.dispatch.replies import Replies
 from compose.plan import Plan
 from compose.wire import names, presence
+from indexstore.ledger import Ledger
 from indexstore.model import Acceptance, Deletion, Document, Job
 
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.25  # how long a lost announcement of a job's end can go unnoticed
 _SHARD_POLL_S = 0.02
+_NUDGE_S = 0.25
 
 
 class Writer:
@@ -123,15 +124,24 @@ class Writer:
         """Wait until every shard alive has applied all that is in the log by now."""
         info = await asyncio.to_thread(self._ledger.collection, self._plan.collection)
         while time.monotonic() < deadline:
-            workers = await presence.read(self._redis)
-            applied = [shard["applied_seq"] for worker in workers for shard in worker.shards]
+            applied = await self._applied()
             if applied and min(applied) >= info.last_seq:
                 return
             await asyncio.sleep(_SHARD_POLL_S)
 
+    async def _applied(self) -> list[int]:
+        """Return how far each shard alive has read; nothing while the broker is away."""
+        try:
+            async with asyncio.timeout(_NUDGE_S):
+                workers = await presence.read(self._redis)
+        except (RedisError, OSError):
+            return []
+        return [shard["applied_seq"] for worker in workers for shard in worker.shards]
+
     async def _nudge(self, command: str, key: str) -> None:
         """Wake who works on it; they poll as well, so a broker that is away costs only time."""
         try:
-            await getattr(self._redis, command)(key, b"")
+            async with asyncio.timeout(_NUDGE_S):
+                await getattr(self._redis, command)(key, b"")
         except (RedisError, OSError) as error:
             logger.warning("the broker is away (%s); the write is safe in the ledger", error)

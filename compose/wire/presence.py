@@ -8,7 +8,7 @@ next heartbeat restores it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from compose.wire import codec, names
 from compose.wire.messages import Message
 
 MISSED_HEARTBEATS = 3  # a worker that missed as many is taken for dead
+PATIENCE_S = 1.0  # a broker that is silent for longer is taken for gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,38 @@ class Directory:
     def __init__(self) -> None:
         self.workers: list[Announcement] = []
         self.read_at = 0.0
+        self._lost_at: float | None = None
+        self._outages = 0
 
     def update(self, workers: Sequence[Announcement]) -> None:
         """Take the newest reading."""
         self.workers = list(workers)
         self.read_at = time.time()
+        self._lost_at = None
+
+    def lose(self) -> None:
+        """Note that the broker could not be asked; what it held may be gone with it."""
+        if self._lost_at is None:
+            self._lost_at = time.time()
+            self._outages += 1
+
+    def is_away(self) -> bool:
+        """Tell whether the broker did not answer when it was last asked."""
+        return self._lost_at is not None
+
+    def is_lost(self) -> bool:
+        """Tell whether the broker has not answered for longer than a hiccup lasts."""
+        return self._lost_at is not None and time.time() - self._lost_at > PATIENCE_S
+
+    def crew(self, queues: Iterable[str]) -> frozenset[tuple[str, str, int]]:
+        """Return (queue, node, process) of all that consume some queues, and the broker's life.
+
+        A member that is missing later may have taken a message with it.
+        """
+        members = {("", "broker", self._outages)}
+        for queue in queues:
+            members |= {(queue, worker.node, worker.pid) for worker in self.serving(queue)}
+        return frozenset(members)
 
     def serving(self, queue: str) -> list[Announcement]:
         """Return the live workers that consume ``queue``."""
