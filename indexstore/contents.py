@@ -25,7 +25,7 @@ class Contents:
         self.place = place
         self.segments = tuple(segments)
         self.covered = chain.covered
-        self.cursor = chain.seq(place.slots)
+        self.cursor = self.covered_seq = chain.seq(place.slots)
         self.refused = 0  # documents whose vectors this index cannot hold
         self.parts = _parts_of(self.segments)
         self._delta: Delta | None = None

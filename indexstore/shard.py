@@ -39,6 +39,8 @@ class ShardStats:
     deleted_ratio: float
     generation: int
     epoch: int
+    covered_seq: int  # the last sequence number that the segments cover
+    worst_hole: float  # share of dead documents in the segment that has most of them
     refused: int  # documents whose vectors the index cannot hold
     corrupt: dict[str, str] = field(default_factory=dict)  # segments not served, and why
 
@@ -146,6 +148,8 @@ class Shard:
             deleted_ratio=1 - live / held if held else 0.0,
             generation=self.place.generation,
             epoch=self._epoch,
+            covered_seq=self._contents.covered_seq if self._contents else 0,
+            worst_hole=max(map(_hole, snapshot.parts[: snapshot.segments]), default=0.0),
             refused=self._contents.refused if self._contents else 0,
             corrupt=dict(self._corrupt),
         )
@@ -227,6 +231,10 @@ class Shard:
             contents.delta_rows,
             len(contents.segments),
         )
+
+
+def _hole(part: Part) -> float:
+    return 1 - part.live_count / part.count if part.count else 0.0
 
 
 def _excluding(part: Part, query: ShardQuery) -> Part:

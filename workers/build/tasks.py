@@ -13,6 +13,7 @@ from celery import shared_task
 
 from compose.wire import names
 from indexstore.build import BuildPolicy, build_shard
+from indexstore.coverage import coverage
 from indexstore.errors import IndexStoreError
 from workers.runtime import Runtime, runtime
 
@@ -32,10 +33,12 @@ def build(order: Mapping[str, Any]) -> None:
         if not is_ours:
             return
         try:
+            place = state.place(index, shard)
+            # The shard has judged that it is time; unless somebody has built since it asked.
+            covered = coverage(place.segments(), place.slots).seq(place.slots)
+            is_asked = int(order["covered_seq"]) >= covered
             policy = BuildPolicy(min_rows=int(state.settings["build_rows"]))
-            report = build_shard(
-                state.place(index, shard), policy=policy, force=bool(order.get("force"))
-            )
+            report = build_shard(place, policy=policy, force=is_asked)
         except (IndexStoreError, OSError):
             logger.exception("build: shard %d of index %d; its delta goes on serving", shard, index)
             return

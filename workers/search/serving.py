@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from celery import current_app
@@ -20,8 +21,10 @@ from workers.runtime import Runtime, runtime
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.05  # a lost wake-up delays a fresh document by as much
-_MOST_DELETED = 0.25  # of the documents a shard holds; the build policy merges from there on
+_MOST_DELETED = 0.25  # of the documents of a segment; the build policy merges from there on
+_BUILD_LOOK_S = 1.0  # between two looks whether a build is due
 _BUILD_EVERY_S = 5.0  # a shard that outgrew its delta asks for a segment no more often
+_BUILD_PAUSE_S = 300.0  # nor more seldom than this, when its builds come to nothing
 _SETTLED_S = 2.0  # without news: then the rest of a bulk of writes becomes a segment as well
 _SETTLED_ROWS = 1_000  # fewer are scanned in less time than one more segment takes
 
@@ -32,7 +35,8 @@ class Serving:
     def __init__(self, state: Runtime) -> None:
         self._state = state
         self.shards: dict[tuple[int, int], Shard] = {}
-        self._asked_at: dict[tuple[int, int], float] = {}
+        self._orders: dict[tuple[int, int], _Order] = {}
+        self._looked_at = 0.0
         self._news_at: dict[tuple[int, int], float] = {}
 
     def load(self) -> None:
@@ -64,6 +68,7 @@ class Serving:
                     "deleted_ratio": stats.deleted_ratio,
                     "generation": stats.generation,
                     "epoch": stats.epoch,
+                    "corrupt": dict(stats.corrupt),
                 }
             )
         return rows
@@ -73,42 +78,59 @@ class Serving:
         changed = False
         for key, shard in self.shards.items():
             before = shard.applied_seq
-            if shard.catch_up() == before:
-                self._fold_rest(key, shard)
-                continue
-            changed = True
-            self._news_at[key] = time.monotonic()
-            if _wants_build(shard.stats(), int(self._state.settings["build_rows"])):
-                self._ask_for_build(key)
+            if shard.catch_up() != before:
+                changed = True
+                self._news_at[key] = time.monotonic()
         return changed
 
-    def _fold_rest(self, key: tuple[int, int], shard: Shard) -> None:
-        """Ask for a segment of what is left in the delta once writing has come to rest."""
+    def see_to_builds(self) -> None:
+        """Ask for a segment where one is due; again and again, for a builder may die of it."""
         now = time.monotonic()
-        if now - self._news_at.setdefault(key, now) < _SETTLED_S:
+        if now - self._looked_at < _BUILD_LOOK_S:
             return
-        self._news_at[key] = now  # and look again after as long: somebody else may be building
-        if shard.stats().delta_rows >= _SETTLED_ROWS:
-            self._ask_for_build(key, force=True)
+        self._looked_at = now
+        for key, shard in self.shards.items():
+            stats = shard.stats()
+            rests = now - self._news_at.setdefault(key, now) > _SETTLED_S
+            is_left = rests and stats.delta_rows >= _SETTLED_ROWS
+            if not (is_left or _wants_build(stats, int(self._state.settings["build_rows"]))):
+                continue
+            last = self._orders.get(key)
+            if last is None or now >= last.at + last.pause_s:
+                self._orders[key] = _Order.after(last, stats, now)
+                self._ask_for_build(key, stats)
 
-    def _ask_for_build(self, key: tuple[int, int], *, force: bool = False) -> None:
-        now = time.monotonic()
-        if now - self._asked_at.get(key, -_BUILD_EVERY_S) < _BUILD_EVERY_S:
-            return
-        self._asked_at[key] = now
+    def _ask_for_build(self, key: tuple[int, int], stats: ShardStats) -> None:
         payload = {
             "collection": self._state.collection,
             "index": key[0],
             "shard": key[1],
-            "force": force,
+            "covered_seq": stats.covered_seq,
         }
         call = Call(names.BUILD, names.BUILD_QUEUE, payload)
         chords.send(current_app, call, priority=self._state.priority(bulk=True))
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """When a build was asked for, what the shard had then, and when to ask again."""
+
+    at: float
+    had: tuple[int, int]
+    pause_s: float
+
+    @classmethod
+    def after(cls, last: _Order | None, stats: ShardStats, now: float) -> _Order:
+        """Return the next order; the pause grows while builds come to nothing."""
+        had = (stats.segments, stats.covered_seq)
+        if last is None or last.had != had:
+            return cls(now, had, _BUILD_EVERY_S)
+        return cls(now, had, min(2 * last.pause_s, _BUILD_PAUSE_S))
+
+
 def _wants_build(stats: ShardStats, build_rows: int) -> bool:
     is_long = stats.delta_rows >= build_rows
-    return is_long or bool(stats.corrupt) or stats.deleted_ratio > _MOST_DELETED
+    return is_long or bool(stats.corrupt) or stats.worst_hole > _MOST_DELETED
 
 
 class Tailer(threading.Thread):
@@ -132,6 +154,7 @@ class Tailer(threading.Thread):
             try:
                 if self._serving.catch_up():
                     self._on_change()
+                self._serving.see_to_builds()
             except CollectionNotFoundError:
                 pass  # nothing was ever written; the next look may find it
             except IndexStoreError as error:

@@ -35,6 +35,8 @@ def search(wire: Mapping[str, Any]) -> dict[str, Any]:
         state = runtime()
         shard = serving().shards[target]
         hits = shard.search(shard_query(batch, index_config(state.plan.indexes[target[0]])))
+        if hits.applied_seq < batch.min_seq:
+            return ShardPart(*target, error="it has not read the log in time").to_wire()
         return _part(target, hits, batch, started).to_wire()
     except Exception as error:
         logger.exception("search: shard %s could not answer", target)
