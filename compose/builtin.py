@@ -40,7 +40,7 @@ def _engine(name: str, *aliases: str, summary: str, options: tuple[Option, ...] 
 _HNSW_OPTIONS = (
     Option("m", "int", 16, doc="Neighbours a row keeps."),
     Option("ef_construction", "int", 128, doc="Candidates kept in mind while building."),
-    Option("ef", "int", 96, doc="Candidates kept in mind while searching."),
+    Option("ef", "int", 128, doc="Candidates kept in mind while searching."),
 )
 
 ENGINES = (

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from compose.flow import Flow, Step, depths_of
+from compose.keys import MODALITIES
 from compose.plan import ANY_MODALITY
 from compose.specs import Reading, Resolved
 
@@ -37,11 +38,8 @@ def check_flow(flow: Flow, resolved: Mapping[str, Branches], reading: Reading) -
 def _by_modality(branches: Branches) -> dict[str, Resolved]:
     """Replace "*" by the modalities its component takes, where the catalog says them."""
     found = branches.get(ANY_MODALITY)
-    named = found and [name for name in found.inputs if name in _MODALITIES]
+    named = found and [name for name in found.inputs if name in MODALITIES]
     return dict.fromkeys(named, found) if found and named else dict(branches)
-
-
-_MODALITIES = ("text", "image", "video", "audio")
 
 
 def reads_embeddings(branches: Branches) -> bool:

@@ -32,6 +32,10 @@ class Option:
     choices: tuple[Any, ...] = ()
     shapes: bool = True
 
+    def types(self) -> list[str]:
+        """Return the words of its type, in small letters: "int | None" gives int and none."""
+        return _alternatives(self.type)
+
     def allowed(self) -> tuple[Any, ...]:
         """Return the values this option is limited to; () when it is not."""
         literal = _LITERAL.search(self.type)
@@ -43,7 +47,7 @@ class Option:
             return value in self.allowed() or (value is None and not self.required)
         if value is None and self.default is None and not self.required:
             return True
-        kinds = [_SCALARS.get(name) for name in _alternatives(self.type)]
+        kinds = [_SCALARS.get(name) for name in self.types()]
         return any(kind is None or _is_a(value, kind) for kind in kinds)
 
 

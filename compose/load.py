@@ -15,24 +15,22 @@ from compose.catalog import KIND_OF_SERVICE, Catalog, default_catalog, kinds_for
 from compose.check import check_flow
 from compose.errors import Fault, FlowError, nearest, one_of
 from compose.flow import DEFAULT_NAME, DEFAULT_PORT, FRONTEND, Flow, Step
+from compose.keys import (
+    BRANCH_SERVICES,
+    BRANCHES,
+    FLOW,
+    MAX_COPIES,
+    MODALITIES,
+    STEP,
+    WORKERS,
+    names,
+)
 from compose.source import MAX_CHARACTERS, Node, read_yaml
 from compose.specs import Reading, Resolved, SpecReader
 
-FLOW_KEYS = (
-    "name", "port", "services", "volumes", "networks", "score", "workers", "description",
-)  # fmt: skip
-STEP_KEYS = (
-    "name", "id", "yaml_path", "py_path", "image", "replicas", "income",
-    "uses", "with", "shards", "queue", "needs", "vector",
-)  # fmt: skip
-MODALITIES = ("text", "image", "video", "audio")
-#: Groups of workers beside the stages and shards, whose number a flow may set.
-WORKER_KEYS = ("index", "reduce", "build")
 #: What a service hosts when the flow names no component.
 DEFAULT_USES = {"Preprocessor": "SentenceSplitter", "Encoder": "MiniLM", "Indexer": "hnsw"}
 
-#: Slots that documents are spread over; no flow can have more shards than these.
-MAX_COPIES = 1024
 MAX_NAME = 100
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _QUEUE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,49}")
@@ -114,7 +112,7 @@ class _FlowReader:
     def flow(self) -> Flow:
         """Return the flow as far as it could be understood."""
         root = self._root
-        SpecReader(self._reading, (), None).check_keys(root, FLOW_KEYS, "the flow")
+        SpecReader(self._reading, (), None).check_keys(root, names(FLOW), "the flow")
         steps = self._steps()
         flow = Flow(
             name=self._name(),
@@ -154,9 +152,9 @@ class _FlowReader:
         node = self._root.value.get("workers")
         if node is None or not node.is_mapping:
             return self._mapping("workers")
-        SpecReader(self._reading, (), None).check_keys(node, WORKER_KEYS, "workers")
-        names = [name for name in node.value if name in WORKER_KEYS]
-        return {name: self._integer(node, name, 1, 1, MAX_COPIES) for name in names}
+        SpecReader(self._reading, (), None).check_keys(node, names(WORKERS), "workers")
+        known = [name for name in node.value if name in names(WORKERS)]
+        return {name: self._integer(node, name, 1, 1, MAX_COPIES) for name in known}
 
     def _integer(self, node: Node, key: str, default: int, least: int, most: int) -> int:
         found = node.value.get(key)
@@ -219,10 +217,9 @@ class _FlowReader:
 
     def _step(self, node: Node, previous: tuple[str, ...]) -> Step | None:
         service = self._service(node)
-        has_branches = service in ("Preprocessor", "Encoder")
-        branch_keys = MODALITIES if has_branches else ()
+        keys = names(STEP) + (names(BRANCHES) if service in BRANCH_SERVICES else ())
         reader = SpecReader(self._reading, (), self._reading.folder)
-        reader.check_keys(node, STEP_KEYS + branch_keys, service or "a service")
+        reader.check_keys(node, keys, service or "a service")
         if service is None or service == FRONTEND:
             return None
         name = self._id(node, service)
@@ -299,7 +296,7 @@ class _FlowReader:
     def _is_branch(self, node: Node, key: str, service: str) -> bool:
         """``image`` is GNES's Docker image where it is a word no component has."""
         found = node.value.get(key)
-        if found is None or service not in ("Preprocessor", "Encoder"):
+        if found is None or service not in BRANCH_SERVICES:
             return False
         if key != "image" or not isinstance(found.value, str) or found.tag:
             return True

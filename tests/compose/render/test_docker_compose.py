@@ -34,13 +34,6 @@ def _debian(text: str, folder: Path, environ: dict[str, str]) -> subprocess.Comp
     )
 
 
-def test_the_root_file_is_the_rendered_default_flow(text: Flow) -> None:
-    """``docker-compose.yml`` is never edited: it is what the renderer says of the default flow."""
-    expected = docker_compose(text, plan_of(text), source="flows/text.yml")
-
-    assert Path("docker-compose.yml").read_text(encoding="utf-8") == expected
-
-
 def test_each_queue_is_a_service_with_its_replicas(rendered: dict[str, Any]) -> None:
     """Broker, database, API, and one service a queue."""
     replicas = {

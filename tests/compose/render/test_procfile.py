@@ -1,10 +1,6 @@
 """The Procfile and the processes behind it."""
 
-from pathlib import Path
-
-from compose.load import load_flow
 from compose.plan import IndexPlan, Plan, StagePlan
-from compose.planning import plan_of
 from compose.render.processes import processes
 from compose.render.procfile import procfile
 
@@ -15,13 +11,6 @@ PLAN = Plan(
     indexes=(IndexPlan("i", "vector", "hnsw", {}, "cosine", 4, "", 2, 2, "search.a"),),
     fingerprint="f",
 )
-
-
-def test_the_root_procfile_is_the_rendered_default_flow() -> None:
-    """``Procfile`` is never edited: it is what the renderer says of ``flows/text.yml``."""
-    plan = plan_of(load_flow("flows/text.yml"))
-
-    assert Path("Procfile").read_text(encoding="utf-8") == procfile(plan, source="flows/text.yml")
 
 
 def test_each_worker_process_has_a_line_and_a_name_of_its_own() -> None:

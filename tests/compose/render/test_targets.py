@@ -72,12 +72,6 @@ def test_a_wrong_target_names_the_right_ones() -> None:
         render(load_flow("flows/text.yml"), "kubernets")
 
 
-def test_the_root_dockerfiles_are_rendered() -> None:
-    """``Dockerfile`` and ``Dockerfile.full`` are never edited."""
-    assert Path("Dockerfile").read_text(encoding="utf-8") == dockerfile("slim")
-    assert Path("Dockerfile.full").read_text(encoding="utf-8") == dockerfile("full")
-
-
 @pytest.mark.parametrize("variant", ["slim", "full"])
 def test_dockerfiles_build_in_stages_and_do_not_run_as_root(variant: str) -> None:
     """The compiler's stage is left behind, a number says who runs it, and it knows its health."""
