@@ -4,6 +4,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -24,11 +25,16 @@ class RotatingLog:
         self._size = path.stat().st_size
 
     def write(self, data: bytes) -> None:
-        """Append bytes, turning the file over first when they no longer fit."""
-        if self._size and self._size + len(data) > self._max_bytes:
-            self._turn_over()
-        self._file.write(data)
-        self._size += len(data)
+        """Append bytes, turning the file over first when they no longer fit.
+
+        What a full disk does not take is lost: a log must not take down what it tells of.
+        """
+        with suppress(OSError):
+            if self._file.closed:
+                self._file = self.path.open("ab", buffering=0)
+            if self._size and self._size + len(data) > self._max_bytes:
+                self._turn_over()
+            self._size += self._file.write(data)
 
     def close(self) -> None:
         """Close the file; what was written stays."""
