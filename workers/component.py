@@ -228,6 +228,8 @@ class ChunkHits:
         query_spans, chunk_spans: float (m, 2) places in the originals, or None.
         document_chunks: int (m,), how many chunks the document has.
         total_documents, total_chunks: size of the collection.
+        found: int (m,), how many chunk hits a value was made of; None for chunk hits themselves.
+            After reduction a row is a document.
     """
 
     values: NDArray[np.float64]
@@ -243,6 +245,7 @@ class ChunkHits:
     chunk_spans: NDArray[np.float64] | None = None
     total_documents: int = 0
     total_chunks: int = 0
+    found: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

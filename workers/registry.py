@@ -30,7 +30,7 @@ from workers.errors import (
     UnknownComponentError,
     WrongKindError,
 )
-from workers.options import check_options, with_present_names
+from workers.options import check_options, component_kind, options_of, with_present_names
 
 T = TypeVar("T", bound=Component)
 
@@ -63,6 +63,7 @@ def create(
     """
     cls = find(uses, kind=kind, py_path=py_path)
     given = with_present_names(cls, options or {})
+    given |= _nested(cls, given, py_path)
     check_options(cls, given)
     try:
         return cls(**given)
@@ -136,6 +137,30 @@ def builtins() -> tuple[type[Component], ...]:
             if not info.ispkg and info.name.rpartition(".")[2] != "tasks":
                 found |= dict.fromkeys(components_of(importlib.import_module(info.name)))
     return tuple(found)
+
+
+def _nested(
+    cls: type[Component], given: Mapping[str, Any], py_path: Sequence[str]
+) -> dict[str, Any]:
+    """Create the components that options hold: a name, ``{uses, with}``, or a list of these."""
+    made: dict[str, Any] = {}
+    for option in options_of(cls):
+        kind = component_kind(option.annotation)
+        value = given.get(option.name)
+        if kind is not None and isinstance(value, list | tuple):
+            made[option.name] = [_inner(part, kind, py_path) for part in value]
+        elif kind is not None and value is not None:
+            made[option.name] = _inner(value, kind, py_path)
+    return made
+
+
+def _inner(value: Any, kind: type[T], py_path: Sequence[str]) -> Any:
+    """Return a component; what is described is created, anything else is left for the check."""
+    if isinstance(value, str):
+        return create(value, kind=kind, py_path=py_path)
+    if isinstance(value, Mapping) and isinstance(value.get("uses"), str):
+        return create(value["uses"], value.get("with"), kind=kind, py_path=py_path)
+    return value
 
 
 def _candidates(uses: str, py_path: Sequence[str]) -> Iterator[type[Component]]:

@@ -1,0 +1,69 @@
+"""Scores multiplied by what chunks, queries and documents weigh."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import numpy as np
+
+from workers.component import ChunkHits
+from workers.score.formula import Formula, Values, column
+
+_PLANE = 2
+
+
+class Product(Formula):
+    """Multiplies the score by all factors; the base of weights."""
+
+    @abstractmethod
+    def factors(self, hits: ChunkHits) -> Mapping[str, Values]:
+        """Return the factors by name."""
+
+    def formula(self, values: Values, factors: Mapping[str, Values]) -> Values:
+        """Return the product."""
+        for factor in factors.values():
+            values = values * factor
+        return values
+
+
+class WeightedChunk(Product):
+    """relevance * weight of the query's chunk * weight of the document's chunk."""
+
+    aliases = ("WeightedChunkScoreFn",)
+
+    def factors(self, hits: ChunkHits) -> Mapping[str, Values]:
+        """Return both weights."""
+        return {
+            "query chunk weight": column(hits.query_weights),
+            "chunk weight": column(hits.chunk_weights),
+        }
+
+
+class WeightedChunkOffset(WeightedChunk):
+    """As WeightedChunk, times how near the two chunks stand in their originals.
+
+    Of places in a plane 1 / (1 + distance), of positions in a row 1 / max(1, difference).
+    """
+
+    aliases = ("WeightedChunkOffsetScoreFn",)
+
+    def factors(self, hits: ChunkHits) -> Mapping[str, Values]:
+        """Return both weights and the nearness."""
+        return {**super().factors(hits), "nearness": nearness(hits)}
+
+
+class WeightedDocument(Product):
+    """score * weight of the document."""
+
+    aliases = ("WeightedDocScoreFn", "WeightedDoc")
+
+    def factors(self, hits: ChunkHits) -> Mapping[str, Values]:
+        """Return the documents' weights."""
+        return {"document weight": column(hits.document_weights)}
+
+
+def nearness(hits: ChunkHits) -> Values:
+    """Return how near each hit's two chunks stand, in (0, 1]; 1 for the same place."""
+    if hits.query_spans is None or hits.chunk_spans is None:
+        return 1.0 / np.maximum(1.0, np.abs(column(hits.query_chunks) - column(hits.positions)))
+    difference = column(hits.query_spans)[:, :_PLANE] - column(hits.chunk_spans)[:, :_PLANE]
+    return np.asarray(1.0 / (1.0 + np.sqrt(np.square(difference).sum(axis=1))))
