@@ -21,6 +21,15 @@ _WORDS: Mapping[Any, str] = {
     Any: "anything",
 }
 
+_WORDS: Mapping[Any, str] = {
+    int: "integer",
+    float: "number",
+    str: "text",
+    bool: "true or false",
+    type(None): "null",
+    Any: "anything",
+}
+
 REQUIRED = inspect.Parameter.empty
 
 
@@ -39,7 +48,15 @@ class Option:
         return self.default is REQUIRED
 
     @property
-    def type_name(annotation: Any) -> str:
+    def component_kind(annotation: Any) -> type[Component] | None:
+    """Return the kind of component an option wants, of itself or in a list; None for plain ones."""
+    if inspect.isclass(annotation) and issubclass(annotation, Component):
+        return annotation
+    parts = (component_kind(part) for part in typing.get_args(annotation))
+    return next((kind for kind in parts if kind is not None), None)
+
+
+def type_name(annotation: Any) -> str:
     """Return a type's name in plain words: ``integer``, ``one of a, b``, ``list of text``."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
