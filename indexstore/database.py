@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,9 +30,13 @@ from sqlalchemy.sql.elements import ColumnElement
 from indexstore.errors import ReadOnlyError, SchemaVersionError, StorageUnavailableError
 from indexstore.schema import REVISION
 from indexstore.sql_errors import translated
+from indexstore.turnstile import Turnstile
 
 #: A short time-out would let SQLite's unfair waiting reach a caller as "database is locked".
 BUSY_TIMEOUT_S = 30.0
+
+#: After this a writer stops being polite to the other processes, and asks SQLite itself.
+TURN_PATIENCE_S = 10.0
 
 #: A WAL that one large transaction blew up is cut back to this at the next checkpoint.
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
@@ -53,6 +57,10 @@ class Database:
         self._reader = _engine(url, writes=False)
         self._writer = _engine(url, writes=True)
         self._pid = os.getpid()
+        self._turn: Callable[[], AbstractContextManager[None]] = nullcontext
+        if self.is_sqlite:
+            path = Path(str(url.database)).absolute()
+            self._turn = Turnstile(path, patience_s=TURN_PATIENCE_S).turn
 
     @classmethod
     def open(cls, url: str, *, read_only: bool = False) -> Self:
@@ -75,7 +83,11 @@ class Database:
         if self.read_only:
             raise ReadOnlyError(self.name)
         self._leave_parents_connections()
-        with translated(self.name, BUSY_TIMEOUT_S), self._writer.begin() as connection:
+        with (
+            self._turn(),
+            translated(self.name, BUSY_TIMEOUT_S),
+            self._writer.begin() as connection,
+        ):
             yield connection
 
     @contextmanager
@@ -155,6 +167,7 @@ class Database:
             raise ReadOnlyError(self.name)
         self._leave_parents_connections()
         with (
+            self._turn(),
             translated(self.name, BUSY_TIMEOUT_S),
             closing(self._writer.raw_connection()) as pooled,
         ):
