@@ -1,0 +1,187 @@
+"""Faults through real processes: every request ends in time, and service comes back by itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.chaos.audit import recover
+from tests.chaos.bed import FLOW
+from tests.chaos.victims import WIPED, kill
+from tests.e2e.deployment import Deployment, deployed, wait_until
+from tests.e2e.faults import TIMEOUT_S, under_load
+
+pytestmark = pytest.mark.timeout(240)
+
+PENDING = 16
+DOCUMENTS = 240
+
+
+@pytest.fixture(scope="module")
+def it(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Run a small flow with the usual time-outs; every test leaves it at rest and whole."""
+    settings = {"GNES_BUILD_ROWS": "60", "GNES_LIMITS__MAX_PENDING_QUERIES": str(PENDING)}
+    with deployed(tmp_path_factory.mktemp("faults"), FLOW, **settings) as it:
+        for first in range(0, DOCUMENTS, 60):
+            it.index(*(_document(n) for n in range(first, first + 60)))
+        yield it
+
+
+@pytest.fixture(autouse=True)
+def at_rest(it: Deployment) -> Iterator[None]:
+    """Let the deployment come to rest between the tests."""
+    recover(it)
+    yield
+    recover(it)
+
+
+def _document(number: int) -> dict[str, Any]:
+    return {"id": f"d{number}", "text": f"Bread number {number} was baked on day {number * 7}."}
+
+
+@contextmanager
+def frozen(it: Deployment, name: str) -> Iterator[None]:
+    """Stop a process without ending it: the worst way in which it can be silent."""
+    pid = it.kill(name, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("role", ["broker", WIPED])
+def test_a_restarted_broker_costs_seconds_and_no_document(it: Deployment, role: str) -> None:
+    """With or without its data: requests end in time, searches are whole again within 5 s."""
+    with under_load(it) as load:
+        time.sleep(1.0)
+        killed_at = time.monotonic()
+        kill(it, role, 0)
+        time.sleep(8.0)
+    recover(it)
+
+    assert load.slow() == []
+    assert {one.status for one in load.ended} <= {200, 202, 503, 504}
+    assert load.back_after(killed_at) < 5.0
+    assert load.accepted
+    jobs = [it.client.get(f"/v1/jobs/{job_id}").json() for job_id in load.jobs]
+    assert {job["state"] for job in jobs} == {"completed"}
+    shown = {hit["id"]: hit for hit in it.search("loaf of a tray", limit=1000)["hits"]}
+    assert load.accepted.items() <= {i: hit["content"]["text"] for i, hit in shown.items()}.items()
+
+
+def test_a_killed_shard_worker_costs_its_part_of_an_answer_and_never_a_hang(
+    it: Deployment,
+) -> None:
+    """Answers without it say so; those with it are whole once it is back."""
+    answers = []
+    it.kill("search-chaos-1")
+    until = time.monotonic() + 8.0
+
+    while time.monotonic() < until:
+        started = time.monotonic()
+        response = it.ask("bread baked on a day", timeout_ms=1000)
+        answers.append((time.monotonic() - started, response))
+        time.sleep(0.05)
+
+    assert max(took_s for took_s, _ in answers) < 2.0
+    assert {response.status_code for _, response in answers} == {200}
+    coverage = [response.json()["coverage"] for _, response in answers]
+    assert any(one["degraded"] and one["shards_ok"] == 1 for one in coverage)
+    assert not coverage[-1]["degraded"]
+    assert len(answers[-1][1].json()["hits"]) == 10
+
+
+def test_a_silent_encode_worker_gives_a_problem_that_names_stage_and_queue(it: Deployment) -> None:
+    """Within the deadline, as a 504; vectors need no encoder and are answered all the while."""
+    with frozen(it, "encode"):
+        started = time.monotonic()
+        response = it.ask("bread", timeout_ms=1000)
+        took_s = time.monotonic() - started
+        by_vector = it.client.post(
+            f"/v1/collections/{it.collection}/search", json={"query": {"vector": [1.0] * 64}}
+        )
+
+    assert took_s < 2.0
+    assert response.status_code == 504
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert (problem["stage"], problem["queue"]) == ("encode", "encode")
+    assert by_vector.status_code == 200
+
+
+def test_beyond_its_capacity_the_api_says_when_to_come_back(it: Deployment) -> None:
+    """As many queries as it may hold wait; all further get 503 with Retry-After at once."""
+
+    def ask(number: int) -> tuple[float, httpx2.Response]:
+        started = time.monotonic()
+        response = it.ask(f"bread {number}", timeout_ms=int(TIMEOUT_S * 1000))
+        return time.monotonic() - started, response
+
+    with frozen(it, "encode"), ThreadPoolExecutor(3 * PENDING) as pool:
+        ended = list(pool.map(ask, range(3 * PENDING)))
+
+    refused = [(took_s, one) for took_s, one in ended if one.status_code == 503]
+    waited = [(took_s, one) for took_s, one in ended if one.status_code == 504]
+    assert len(refused) + len(waited) == len(ended)
+    assert len(refused) >= PENDING
+    assert max(took_s for took_s, _ in ended) < TIMEOUT_S + 1.0
+    assert all(int(one.headers["retry-after"]) >= 1 for _, one in refused)
+
+
+def test_an_altered_segment_is_never_served_is_reported_and_heals(it: Deployment) -> None:
+    """One flipped byte: the shard answers from the log until the segment is built anew."""
+    wait_until(lambda: all(one["segments"] for one in _replicas(it)))
+    before = _found(it)
+    folders = [path.parent for path in (it.folder / "d" / "blobs").rglob("meta.json")]
+    for folder in folders:
+        _flip_a_byte(folder)
+
+    for name in ("search-chaos-0", "search-chaos-1"):
+        it.kill(name)
+    reported = wait_until(lambda: [one for one in _replicas(it) if one["corrupt"]])
+    assert _found(it) == before
+    wait_until(lambda: all(one["segments"] and not one["corrupt"] for one in _replicas(it)))
+
+    assert all(set(one["corrupt"]) <= {folder.name for folder in folders} for one in reported)
+    assert _found(it) == before
+
+
+def _replicas(it: Deployment) -> list[dict[str, Any]]:
+    shards = it.client.get("/v1/shards").json()["shards"]
+    found = [replica for shard in shards for replica in shard["replicas"]]
+    return found if len(found) == len(shards) else [{"segments": 0, "corrupt": {}}]
+
+
+def _found(it: Deployment) -> dict[str, str]:
+    wait_until(it.is_ready)
+    answer = wait_until(lambda: _whole(it))
+    return {hit["id"]: hit["content"]["text"] for hit in answer["hits"]}
+
+
+def _whole(it: Deployment) -> dict[str, Any] | None:
+    response = it.ask("bread", limit=1000)
+    if response.status_code != 200 or response.json()["coverage"]["degraded"]:
+        return None
+    return dict(response.json())
+
+
+def _flip_a_byte(folder: Path) -> None:
+    path = max((p for p in folder.iterdir() if p.is_file()), key=lambda p: p.stat().st_size)
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 0x40
+    path.chmod(0o644)
+    path.write_bytes(bytes(raw))
+
+
+def _may_mount() -> bool:
+    return os.geteuid() == 0 and shutil.which("unshare") is not None
