@@ -1,6 +1,7 @@
 """`gnes ingest, get, delete`: documents in, looked at, out."""
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,6 +37,8 @@ from app.client import Client
 from app.feed import BATCH, Failure, Feed, Progress
 
 SHOWN_FAILURES = 20
+TOLD_S = 10.0
+"""Where no bar can be drawn, in a log for one, a line this often says how far it is."""
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -103,8 +106,12 @@ def watch(
     )
     with Bar(*columns, console=errors, disable=quiet, speed_estimate_period=20) as bar:
         task = bar.add_task("", total=len(everything))
+        told = time.monotonic()
         for progress in feed.run(everything):
             bar.update(task, completed=progress.done)
+            if not (quiet or errors.is_terminal) and time.monotonic() - told > TOLD_S:
+                told = time.monotonic()
+                errors.print(f"{label or 'indexing'}: {progress.done} of {len(everything)}")
     return feed.progress
 
 

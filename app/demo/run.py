@@ -1,5 +1,6 @@
 """The demo: start a deployment, feed it a real corpus, ask it real questions, stop it cleanly."""
 
+import signal
 import statistics
 import subprocess
 import sys
@@ -8,7 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from rich.console import Console, Group
 from rich.panel import Panel
@@ -35,6 +37,7 @@ SHOWN_CHARS = 200
 def run(*, documents: int, keep: Path | None, console: Console) -> int:
     """Run the demo from start to end; return how many documents failed."""
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, _leave)
     with tempfile.TemporaryDirectory(prefix="gnes-demo-") as scratch:
         folder = DataFolder(keep or Path(scratch))
         console.print(
@@ -51,6 +54,11 @@ def run(*, documents: int, keep: Path | None, console: Console) -> int:
             else f"done; `gnes up --data-dir {keep}` goes on from here"
         )
     return failed
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    """End as Ctrl-C would: what was started is stopped, what was written is removed."""
+    raise SystemExit(128 + number)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.settings import STATE_FILE
 from app.supervisor.errors import DataFolderError, DataFolderInUseError, NotRunningError
 from app.supervisor.process import ProcessStatus
 from app.supervisor.undertaker import wait_until
@@ -66,7 +67,7 @@ class DataFolder:
 
     @property
     def _state(self) -> Path:
-        return self.path / "state.json"
+        return self.path / STATE_FILE
 
     def hold(self) -> int:
         """Make the folder and lock it for this process; return the descriptor that holds the lock.

@@ -153,7 +153,7 @@ class Launch:
 
     def _give_up_on_the_hopeless(self) -> None:
         for child in self._supervisor.children():
-            if child.quick_deaths >= GIVE_UP_DEATHS:
+            if child.restarts >= GIVE_UP_DEATHS:
                 words = "\n".join(f"    {line}" for line in tail(child.log_path, 12))
                 raise StartFailedError(child.spec.name, child.outcome, words)
 
