@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from pydantic_settings import (
 )
 
 PREFIX = "GNES_"
+STATE_FILE = "state.json"  # written by `gnes up` in its data folder, readable by its owner alone
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -119,7 +121,24 @@ class _FileSource(EnvSettingsSource):
 def settings() -> Settings:
     """Return this process's settings, read once.
 
+    A process that was told no broker joins the deployment that runs in its data folder: so
+    ``celery -A app worker -Q encode``, typed beside a running ``gnes up``, is one more encoder.
+
     Raises:
         pydantic.ValidationError: a value is malformed; it names the variable and what it expects.
     """
-    return Settings()
+    given = Settings()
+    return given if "broker_url" in given.model_fields_set else Settings(**_joined(given))
+
+
+def _joined(given: Settings) -> dict[str, Any]:
+    """Return broker and flow of the deployment in the data folder, where nothing else was said."""
+    try:
+        state = json.loads((given.data_dir / STATE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {
+        name: state[name]
+        for name in ("broker_url", "flow")
+        if state.get(name) and name not in given.model_fields_set
+    }
