@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2"}
 _TYPES |= {"I8": "i1", "U8": "u1", "BOOL": "?", "BF16": "<u2"}
 #: Endings of files with weights, configuration or vocabulary.
-_SHAPING = (".safetensors", ".json", "vocab.txt", "merges.txt")
+_SHAPING = (".safetensors", ".onnx", ".json", "vocab.txt", "merges.txt")
 #: A longer header is no header but damage; the format sets this limit.
 _MAX_HEADER = 100_000_000
 
