@@ -27,7 +27,12 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.sql.elements import ColumnElement
 
-from indexstore.errors import ReadOnlyError, SchemaVersionError, StorageUnavailableError
+from indexstore.errors import (
+    ReadOnlyError,
+    SchemaVersionError,
+    StorageUnavailableError,
+    UnstorableTextError,
+)
 from indexstore.schema import REVISION
 from indexstore.sql_errors import translated
 from indexstore.turnstile import Turnstile
@@ -119,7 +124,12 @@ class Database:
         return column == func.any(bindparam(name, type_=ARRAY(String)))
 
     def list_of(self, values: Sequence[str]) -> Any:
-        """Return values as the parameter that ``among`` wants."""
+        """Return values as the parameter that ``among`` wants.
+
+        Raises:   UnstorableTextError: one holds U+0000, at which SQLite's JSON would cut it off.
+        """
+        if any("\x00" in value for value in values):
+            raise UnstorableTextError("one of the ids holds the character U+0000")
         return json.dumps(list(values)) if self.is_sqlite else list(values)
 
     def rows(self, statement: Select[Any], parameters: dict[str, Any]) -> Sequence[Any]:

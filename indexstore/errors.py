@@ -77,6 +77,23 @@ class InvalidDocumentError(IndexStoreError):
         return f"document {self.doc_id!r} cannot be stored: {self.reason}"
 
 
+class UnstorableTextError(IndexStoreError):
+    """A name or an id holds characters that no database text can."""
+
+    status = 400
+    code = "unstorable_text"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return (
+            f"a name or id cannot be looked up: {self.detail}; "
+            "send valid Unicode without U+0000, as every stored id is"
+        )
+
+
 class VersionConflictError(IndexStoreError):
     """A document is not at the version that the caller expects."""
 

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from indexstore.errors import (
@@ -12,6 +12,7 @@ from indexstore.errors import (
     StorageBusyError,
     StorageFullError,
     StorageUnavailableError,
+    UnstorableTextError,
 )
 
 _SQLITE_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -37,6 +38,9 @@ def translated(database: str, waited_s: float) -> Iterator[None]:
         yield
     except PoolTimeoutError as error:
         raise StorageBusyError(database, waited_s) from error
+    except (UnicodeEncodeError, DataError) as error:
+        # From a URL: half a surrogate pair on any database, U+0000 on PostgreSQL.
+        raise UnstorableTextError(_first_line(error)) from error
     except DBAPIError as error:
         mapped = _mapped(error, database, waited_s)
         if mapped is None:
@@ -47,6 +51,11 @@ def translated(database: str, waited_s: float) -> Iterator[None]:
         if mapped is None:
             raise
         raise mapped from error
+
+
+def _first_line(error: Exception) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(cause).partition("\n")[0]
 
 
 def _mapped(error: DBAPIError, database: str, waited_s: float) -> IndexStoreError | None:

@@ -1,6 +1,7 @@
 """Accept, patch, delete and read documents."""
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from indexstore.errors import (
     DocumentNotFoundError,
     FingerprintMismatchError,
     IdempotencyConflictError,
+    IndexStoreError,
     InvalidCursorError,
     InvalidDocumentError,
     VersionConflictError,
@@ -21,6 +23,14 @@ from tests.indexstore.conftest import FINGERPRINT
 from tests.indexstore.samples import C, accept, append, encoded, store, tail, text_document
 
 ODD_IDS = ["ä", "機械学習", "a b/c?d=e#f", "' OR 1=1 --", '"', "\\", "\n", "🦆", "x" * 512]
+
+
+def answer_of(ask: Callable[[], object]) -> object:
+    """Return the answer, and None when the question is refused as a bad or a vain one."""
+    try:
+        return ask()
+    except IndexStoreError as error:
+        return None if error.status in {400, 404} else error
 
 
 class TestCollections:
@@ -453,6 +463,29 @@ class TestDelete:
         assert deletion.token == 5000
         assert [row.version for row in tail(log)] == list(range(2501, 5001))
         assert ledger.count(C) == 0
+
+
+class TestHostileText:
+    """Ids and names come from URLs, which can say anything."""
+
+    @pytest.mark.parametrize("name", ["a\x00b", "\ud800", "\udfff tail", "", "x" * 10_000])
+    def test_what_cannot_be_stored_is_not_there(self, ledger: Ledger, name: str) -> None:
+        """Asked for in whatever way: nothing is found, or a 4xx error says why not."""
+        accept(ledger, text_document("a"))
+        for ask in (
+            lambda: ledger.get(C, name) or ledger.get(name, "a"),
+            lambda: ledger.live(C, [name]) or ledger.live(name, ["a"]),
+            lambda: ledger.delete(C, [name]).deleted,
+            lambda: ledger.scroll(C, limit=1, job_id=name).items,
+            lambda: ledger.jobs(name).items,
+            lambda: ledger.has_pending(name, 1) or ledger.count(name),
+            lambda: ledger.patch(C, name, weight=1),
+            lambda: ledger.collection(name),
+            lambda: ledger.stamp(name),
+            lambda: ledger.job(name),
+        ):
+            assert not answer_of(ask)
+        assert ledger.count(C) == 1
 
 
 class TestInspection:
