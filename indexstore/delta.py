@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexstore.filters import Condition, Facet, Mask, values_at
 from indexstore.model import LogRow, Metric
 from indexstore.part import Columns, Part, Tags
 from indexstore.runs import Indices
 from indexstore.scoring import run_sums
+from indexstore.tags import TagIndex
 
 FIRST_CAPACITY = 256
+TAG_BLOCK = 512  # documents whose tags are indexed together
 
 
 class Grow:
@@ -67,6 +70,31 @@ class DeltaIds:
         return np.array([i if i < self.count else -1 for i in found], np.int64)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DeltaTags:
+    """The tags of a delta: indexed in blocks, but for the newest, which are looked at."""
+
+    blocks: tuple[TagIndex, ...]
+    newest: tuple[Tags, ...]
+
+    def mask(self, condition: Condition) -> Mask:
+        """Return which documents fulfil a condition on tags."""
+        last = [condition.holds(values_at(tags, condition.key), "") for tags in self.newest]
+        return np.concatenate(
+            [*(block.mask(condition) for block in self.blocks), np.array(last, np.bool_)]
+        )
+
+    def facet(self, key: str, among: Mask) -> Facet:
+        """Count, for every value of a key, the documents among some that have it."""
+        counts: Facet = {}
+        start = 0
+        for block in (*self.blocks, TagIndex.of(self.newest)):
+            for value, count in block.facet(key, among[start : start + block.count]).items():
+                counts[value] = counts.get(value, 0) + count
+            start += block.count
+        return counts
+
+
 class Delta:
     """Collects log rows; ``freeze`` gives the part that searches read. One writer at a time."""
 
@@ -74,6 +102,8 @@ class Delta:
         self.dim, self.metric, self.by_document = dim, metric, by_document
         self._names: list[str] = []
         self._tags: list[Tags] = []
+        self._blocks: list[TagIndex] = []  # of TAG_BLOCK documents each
+        self._patched: dict[int, Tags] = {}
         self._ordinals: dict[str, int] = {}
         self._starts, self._slots = Grow(np.int64), Grow(np.int16)
         self._versions, self._weights = Grow(np.int64), Grow(np.float32)
@@ -133,7 +163,7 @@ class Delta:
         # Snapshots hold copies of these columns, so they may be written in place.
         self._versions.view()[ordinal] = row.version
         self._weights.view()[ordinal] = row.weight
-        self._tags[ordinal] = row.tags
+        self._patched[ordinal] = row.tags
         return True
 
     def drop(self, doc_id: str) -> None:
@@ -146,6 +176,10 @@ class Delta:
         """Return what was collected so far; later changes do not touch it."""
         count = len(self)
         weights, live = self._weights.view().copy(), self._live.view().copy()
+        while len(self._blocks) * TAG_BLOCK + TAG_BLOCK <= count:
+            start = len(self._blocks) * TAG_BLOCK
+            self._blocks.append(TagIndex.of(self._tags[start : start + TAG_BLOCK]))
+        sealed = len(self._blocks) * TAG_BLOCK
         columns = Columns(
             DeltaIds(self._names, self._ordinals, count),
             self._slots.view(),
@@ -167,4 +201,6 @@ class Delta:
             live=live,
             live_count=int(np.count_nonzero(live)),
             is_uniform=bool((weights == 1.0).all()),
+            tags=DeltaTags(tuple(self._blocks), tuple(self._tags[sealed:count])),
+            patched=dict(self._patched),
         )

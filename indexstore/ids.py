@@ -91,14 +91,19 @@ class DocIds:
     @classmethod
     def map(cls, folder: Path, prefix: str = "id") -> Self:
         """Map the columns of a segment's folder."""
-        path = folder / f"{prefix}s.bin"
-        data = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.empty(0, np.uint8)
         return cls(
-            memoryview(data.data),
+            mapped_bytes(folder / f"{prefix}s.bin"),
             mapped(folder / f"{prefix}_offsets.npy"),
             mapped(folder / f"{prefix}_hashes.npy"),
             mapped(folder / f"{prefix}_order.npy"),
         )
+
+
+def mapped_bytes(path: Path) -> memoryview:
+    """Map a file's bytes for reading."""
+    if not path.stat().st_size:
+        return memoryview(b"")
+    return memoryview(np.memmap(path, np.uint8, "r").data)
 
 
 def mapped(path: Path) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from indexstore.batch import Batch
 from indexstore.engines.base import RowMask
-from indexstore.part import Part
+from indexstore.part import Part, Passing
 from indexstore.runs import Indices
 from indexstore.scoring import best_columns, pair_relevance, reduce_runs, relevance
 
@@ -33,7 +33,7 @@ class Scope:
     """Which documents may come, and how hard to look."""
 
     want: int
-    documents: NDArray[np.bool_] | None = None  # chosen by a filter; None: all live ones
+    passing: Passing | None = None  # chosen by a filter; None: all live ones
     exact: bool = False
     effort: int | None = None
 
@@ -68,7 +68,7 @@ class Proposal:
 
 def best_documents(part: Part, batch: Batch, scope: Scope) -> Found:
     """Return at least the best ``want`` documents of every query, with all equals of the last."""
-    mask = part.unit_mask(scope.documents)
+    mask = scope.passing.units if scope.passing else part.live_units()
     available = len(part.units) if mask is None else mask.count
     if not available or not len(batch):
         return Found.joined([])
@@ -214,7 +214,7 @@ def _pair_scores(part: Part, batch: Batch, queries: Indices, documents: Indices)
 
 def _scan(part: Part, batch: Batch, scope: Scope, pending: Indices) -> "list[Found]":
     """Look at every document that may come, a block of queries at a time."""
-    keep = part.live if scope.documents is None else scope.documents & part.live
+    keep = scope.passing.documents if scope.passing else part.live
     chosen = None if keep.all() else np.flatnonzero(keep)
     rows = len(part.columns.positions)
     if part.finds_documents(batch.reduction):

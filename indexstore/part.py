@@ -8,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexstore.engines.base import Engine, RowMask
+from indexstore.filters import Condition, Facet, Filter, HasId, Mask, exact, passes, values_at
 from indexstore.model import Metric
 from indexstore.runs import Indices, rows_of
 from indexstore.scoring import Reduction, is_linear, reduce_runs
 
 Tags = Mapping[str, Any]
+
+MOST_REMEMBERED = 64  # masks of filters a part keeps
 
 
 class Ids(Protocol):
@@ -27,6 +30,26 @@ class Ids(Protocol):
     def find(self, doc_ids: Sequence[str]) -> Indices:
         """Return the ordinal of each id, -1 where it is not here."""
         ...
+
+
+class TagSource(Protocol):
+    """The tags of a part's documents, as they were when the part was made."""
+
+    def mask(self, condition: Condition) -> Mask:
+        """Return which documents fulfil a condition on tags."""
+        ...
+
+    def facet(self, key: str, among: Mask) -> Facet:
+        """Count, for every value of a key, the documents among some that have it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Passing:
+    """The documents that a filter lets pass, and their units."""
+
+    documents: Mask
+    units: RowMask
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +84,7 @@ class Part:
     live: NDArray[np.bool_]  # (m,) false: deleted, superseded, or another shard's
     live_count: int
     is_uniform: bool  # every document weighs 1
+    tags: TagSource
     patched: Mapping[int, Tags] = field(default_factory=dict)  # newer tags by ordinal
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -78,15 +102,49 @@ class Part:
         """Tell whether the score is one inner product with a document's own vector."""
         return self.by_document and is_linear(self.metric, reduction)
 
-    def unit_mask(self, documents: NDArray[np.bool_] | None = None) -> RowMask | None:
-        """Return the units that may be found, of live and chosen documents; None means all."""
-        if documents is None:
-            if "mask" not in self._memo:
-                whole = self.live_count == self.count
-                self._memo["mask"] = None if whole else self._mask_of(self.live)
-            mask: RowMask | None = self._memo["mask"]
-            return mask
-        return self._mask_of(documents & self.live)
+    def live_units(self) -> RowMask | None:
+        """Return the units of live documents; None means all."""
+        if "mask" not in self._memo:
+            whole = self.live_count == self.count
+            self._memo["mask"] = None if whole else self._mask_of(self.live)
+        mask: RowMask | None = self._memo["mask"]
+        return mask
+
+    def passing(self, chosen: Filter) -> Passing:
+        """Return the live documents that pass a filter; remembered for the next query."""
+        key = f"filter:{chosen!r}"  # by its text: 1 and true are equal, but not the same filter
+        if key not in self._memo:
+            if len(self._memo) > MOST_REMEMBERED:
+                self._memo.clear()
+            documents = chosen.mask(self._fulfilling, self.count)
+            at = np.fromiter(self.patched, np.int64, len(self.patched))
+            tagged = zip(self.patched.values(), self.columns.ids.at(at), strict=True)
+            documents[at] = [passes(chosen, tags, doc_id) for tags, doc_id in tagged]
+            documents &= self.live
+            self._memo[key] = Passing(documents, self._mask_of(documents))
+        found: Passing = self._memo[key]
+        return found
+
+    def _fulfilling(self, condition: Condition) -> Mask:
+        if not isinstance(condition, HasId):
+            return self.tags.mask(condition)
+        chosen = np.zeros(self.count, np.bool_)
+        at = self.columns.ids.find(condition.doc_ids)
+        chosen[at[at >= 0]] = True
+        return chosen
+
+    def facet(self, key: str, chosen: Filter | None) -> Facet:
+        """Count, for every value of a tag, the live documents that pass a filter and have it."""
+        among = self.live if chosen is None else self.passing(chosen).documents
+        mine = among.copy()
+        at = np.fromiter(self.patched, np.int64, len(self.patched))
+        mine[at] = False
+        counts = self.tags.facet(key, mine)
+        for ordinal, tags in self.patched.items():
+            if among[ordinal]:
+                for value in dict.fromkeys(map(exact, values_at(tags, key))):
+                    counts[value] = counts.get(value, 0) + 1
+        return counts
 
     def _mask_of(self, documents: NDArray[np.bool_]) -> RowMask:
         if self.by_document:

@@ -23,6 +23,7 @@ from indexstore.errors import CorruptSegmentError, IndexStoreError
 from indexstore.ids import DocIds, mapped
 from indexstore.model import IndexConfig, SegmentInfo
 from indexstore.part import Columns, Part, Tags
+from indexstore.tags import TagIndex
 
 FORMAT = 1
 META = "meta.json"
@@ -129,6 +130,7 @@ def _opened(
         live=live,
         live_count=int(np.count_nonzero(live)),
         is_uniform=bool((weights == 1.0).all()),
+        tags=TagIndex.map(folder),
     )
     patches = msgpack.unpackb((folder / PATCHES).read_bytes(), strict_map_key=False)
     return Segment(

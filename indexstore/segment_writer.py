@@ -17,6 +17,7 @@ from indexstore.part import Tags
 from indexstore.runs import starts_of
 from indexstore.scoring import finds_documents, run_sums
 from indexstore.segment import DROPPED, ENGINE, FORMAT, META, PATCHES, UNITS, VECTORS, file_digest
+from indexstore.tags import TagCollector
 
 
 class SegmentWriter:
@@ -26,7 +27,7 @@ class SegmentWriter:
         self.folder, self.config, self.dim = folder, config, dim
         self.by_document = finds_documents(config)
         self._ordinals: dict[str, int] = {}
-        self._tags: list[Tags] = []
+        self._tags = TagCollector()
         self._documents: list[tuple[int, int, float]] = []  # slot, version, weight
         self._lengths: list[int] = []
         self._positions: list[NDArray[np.int32]] = []
@@ -60,7 +61,7 @@ class SegmentWriter:
             return
         self._ordinals[row.doc_id] = len(self._documents)
         self._documents.append((row.slot, row.version, row.weight))
-        self._tags.append(row.tags)
+        self._tags.add(row.tags)
         self._lengths.append(len(vectors))
         self._positions.append(row.chunks.positions)
         self._weights.append(row.chunks.weights)
@@ -92,7 +93,7 @@ class SegmentWriter:
             self._patches[row.doc_id] = (row.version, row.weight, row.tags)
             return
         self._documents[ordinal] = (row.slot, row.version, row.weight)
-        self._tags[ordinal] = row.tags
+        self._tags.replace(ordinal, row.tags)
 
     def drop(self, doc_id: str) -> None:
         """Hide a document that an older segment may hold."""
@@ -110,6 +111,7 @@ class SegmentWriter:
 
     def _write_columns(self) -> None:
         folder, documents = self.folder, self._documents
+        self._tags.index().write(folder)
         DocIds.of(list(self._ordinals)).write(folder)
         DocIds.of(self._dropped).write(folder, DROPPED)
         columns: Mapping[str, NDArray[Any]] = {

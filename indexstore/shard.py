@@ -6,14 +6,17 @@ Searches run on immutable snapshots; reading the log and swapping segments never
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from indexstore.answer import Merged, hits_of
 from indexstore.batch import Batch
 from indexstore.contents import Contents, load
+from indexstore.filter_parser import parse_filter
+from indexstore.filters import Facet, Filter, Scalar
 from indexstore.model import Float32
 from indexstore.nearest import Scope, best_documents
 from indexstore.part import Part
@@ -118,8 +121,8 @@ class Shard:
             query, metric=self.place.config.metric, dim=snapshot.dim, reduction=reduction
         )
         parts = [_excluding(part, query) for part in snapshot.parts]
-        scope = Scope(query.limit + query.spare, None, query.exact, query.ef)
-        found = [best_documents(part, batch, scope) for part in parts]
+        chosen = None if query.filter is None else parse_filter(query.filter)
+        found = [best_documents(part, batch, _scope(part, query, chosen)) for part in parts]
         merged = Merged(parts, found, query)
         return hits_of(parts, merged, batch, query, applied_seq=snapshot.applied_seq)
 
@@ -133,6 +136,37 @@ class Shard:
                     rows = part.chunk_rows(np.array([ordinal]))[0]
                     vectors[doc_id] = (part.columns.vectors[rows], part.columns.weights[rows])
         return vectors
+
+    def count(self, chosen: Mapping[str, Any] | None = None) -> int:
+        """Return how many documents pass a filter; all without one."""
+        parts = self._snapshot.parts
+        if chosen is None:
+            return sum(part.live_count for part in parts)
+        parsed = parse_filter(chosen)
+        return sum(int(np.count_nonzero(part.passing(parsed).documents)) for part in parts)
+
+    def facet(self, key: str, chosen: Mapping[str, Any] | None = None) -> list[tuple[Scalar, int]]:
+        """Count, for every value of a tag, the documents that pass a filter and have it.
+
+        The most frequent value comes first.
+        """
+        parsed = None if chosen is None else parse_filter(chosen)
+        counts: Facet = {}
+        for part in self._snapshot.parts:
+            for value, count in part.facet(key, parsed).items():
+                counts[value] = counts.get(value, 0) + count
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0][0], item[0][1]))
+        return [(value, count) for (_, value), count in ordered]
+
+    def ids(
+        self, chosen: Mapping[str, Any], *, limit: int | None = None, after: str = ""
+    ) -> list[str]:
+        """Return the ids that pass a filter, ascending, those after ``after`` only."""
+        parsed = parse_filter(chosen)
+        found: list[str] = []
+        for part in self._snapshot.parts:
+            found += part.columns.ids.at(np.flatnonzero(part.passing(parsed).documents))
+        return sorted(doc_id for doc_id in found if doc_id > after)[:limit]
 
     def stats(self) -> ShardStats:
         """Return what is served now."""
@@ -235,6 +269,11 @@ class Shard:
 
 def _hole(part: Part) -> float:
     return 1 - part.live_count / part.count if part.count else 0.0
+
+
+def _scope(part: Part, query: ShardQuery, chosen: Filter | None) -> Scope:
+    passing = None if chosen is None else part.passing(chosen)
+    return Scope(query.limit + query.spare, passing, query.exact, query.ef)
 
 
 def _excluding(part: Part, query: ShardQuery) -> Part:
