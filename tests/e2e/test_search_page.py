@@ -6,7 +6,13 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Response,
+    sync_playwright,
+)
 
 from tests.e2e.deployment import Deployment
 
@@ -41,12 +47,24 @@ def page(it: Deployment, browser: Browser, request: pytest.FixtureRequest) -> It
     page = browser.new_page(viewport={"width": width, "height": height})
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+    page.on("console", lambda m: complaints.append(m.text) if _is_complaint(m) else None)
     page.on("request", lambda r: None if r.url.startswith(it.url) else complaints.append(r.url))
+    page.on("requestfailed", lambda r: complaints.append(r.url))
+    page.on("response", lambda r: complaints.append(r.url) if _is_missing(r) else None)
     page.goto(it.url)
     yield page
     page.close()
     assert complaints == []
+
+
+def _is_complaint(message: ConsoleMessage) -> bool:
+    """Tell whether the browser found fault with the page itself, not with an answer."""
+    return message.type == "error" and "Failed to load resource" not in message.text
+
+
+def _is_missing(response: Response) -> bool:
+    """Tell whether a file of the page was not there."""
+    return response.request.method == "GET" and not response.ok
 
 
 def test_a_search_by_keyboard_shows_the_document(page: Page) -> None:
@@ -98,7 +116,6 @@ def test_a_search_has_an_address_to_share_and_to_go_back_to(page: Page) -> None:
 def test_a_failure_is_said_in_words(page: Page) -> None:
     """What the server refuses is shown as its problem says it."""
     page.get_by_role("searchbox").fill("x" * 20_001)
-    page.route("**/search", lambda route: route.continue_())
     page.evaluate("document.querySelector('form').requestSubmit()")
 
     status = page.locator("#status.warning")
