@@ -211,3 +211,22 @@ def test_a_forked_child_uses_connections_of_its_own(ledger: Ledger) -> None:
     assert os.waitstatus_to_exitcode(status) == 0
     assert ledger.count(C) == 2
     assert accept(ledger, text_document("parent")).token == 3
+
+
+def test_connections_that_the_server_ended_are_made_again(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """A restarted PostgreSQL costs nobody an error: neither a read nor a write."""
+    url = postgres.create(f"restarted_{tmp_path.name.lower()}")
+    migrate(url)
+    ledger = Ledger.open(url)
+    ledger.ensure_collection(C, fingerprint="f", shards=1)
+    accept(ledger, text_document("a"))
+
+    postgres.end_connections()
+    token = accept(ledger, text_document("b")).token
+    postgres.end_connections()
+    stamp = ledger.stamp(C)
+    ledger.close()
+
+    assert (token, stamp) == (2, (2, 0, 1))

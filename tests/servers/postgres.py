@@ -86,6 +86,14 @@ class PostgresServer:
         with psycopg.connect(self._conninfo(database), autocommit=True) as connection:
             connection.execute(sql.SQL("TRUNCATE {}").format(names))
 
+    def end_connections(self) -> None:
+        """End every connection, as a restart of the server does."""
+        with psycopg.connect(self._conninfo("postgres"), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+
     def stop(self) -> None:
         """Stop the server at once and remove its folder."""
         self.process.send_signal(signal.SIGINT)
