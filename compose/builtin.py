@@ -58,7 +58,10 @@ ENGINES = (
         "faiss",
         "FaissIndexer",
         summary="Any index that a faiss factory string describes: IVF, PQ, SQ, HNSW.",
-        options=(Option("factory", "str", "HNSW32", doc="faiss's factory string."),),
+        options=(
+            Option("factory", "str", "IVF256,SQ8", doc="faiss's factory string."),
+            Option("nprobe", "int", 0, doc="Lists looked at by an IVF index; 0: a sixteenth."),
+        ),
     ),
     Component(
         kind="index",

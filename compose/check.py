@@ -6,7 +6,8 @@ from dataclasses import replace
 from compose.flow import Flow, Step, depths_of
 from compose.keys import MODALITIES
 from compose.plan import ANY_MODALITY
-from compose.specs import Reading, Resolved
+from compose.reading import Reading
+from compose.specs import Resolved
 
 #: What an encoder of embeddings (PCA, PQ, ...) lists as its input.
 EMBEDDING = "embedding"

@@ -10,31 +10,40 @@ from typing import Any
 
 from compose.component import Component
 
-#: GNES's option to ours; None: it has no meaning here (places and devices are the worker's to say).
-GNES_OPTIONS: Mapping[str, str | None] = {
-    "num_dim": "dim",
-    "dimension": "dim",
-    "num_bytes": "dim",
-    "index_key": "factory",
-    "min_sent_len": "min_length",
-    "max_sent_len": "max_length",
-    "deliminator": "terminators",
-    "model_name": "model_dir",
-    "pooling_strategy": "pooling",
-    "layers": "layer",
-    "select_layer": "layer",
-    "target_width": "width",
-    "target_height": "height",
-    "stride_wide": "stride_width",
+#: GNES's option to the names it may have here, the first that a component knows; () where it has
+#: no meaning at all: places, devices and training are the worker's to say.
+GNES_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "num_dim": ("dim",),
+    "output_dim": ("dim",),
+    "dimension": ("dim",),
+    "num_bytes": ("dim",),
+    "index_key": ("factory",),
+    "min_sent_len": ("min_length",),
+    "max_sent_len": ("max_length",),
+    "deliminator": ("terminators",),
+    "model_name": ("model_dir", "model"),
+    "model_dir": ("path", "model"),
+    "cluster_per_byte": ("clusters",),
+    "kmeans_clusters": ("clusters",),
+    "pooling_strategy": ("pooling",),
+    "pooling_stragy": ("pooling",),
+    "score_mode": ("mode",),
+    "window_size": ("window", "size"),
+    "layers": ("layer",),
+    "select_layer": ("layer",),
+    "target_width": ("width",),
+    "target_height": ("height",),
+    "stride_wide": ("stride_width",),
+    "frame_num": ("max_frames",),
     **dict.fromkeys(
         (
-            "data_path", "model_dir", "on_gpu", "use_cuda", "work_dir", "is_trained", "name",
-            "warn_unnamed", "keep_na_doc", "drop_raw_bytes", "drop_raw_data", "drop_chunk_blob",
-            "read_only", "start_doc_id", "random_doc_id", "doc_type", "backend", "batch_size",
-            "is_json", "pooling_layer", "skiprows", "is_binary", "using_faiss_pred",
-            "file_suffix", "insert_iterations", "query_iterations", "n_trees", "num_clusters",
-            "n_idx",
-        )
+            "data_path", "on_gpu", "use_cuda", "work_dir", "is_trained", "name", "warn_unnamed",
+            "keep_na_doc", "drop_raw_bytes", "drop_raw_data", "drop_chunk_blob", "read_only",
+            "start_doc_id", "random_doc_id", "doc_type", "backend", "batch_size", "is_json",
+            "pooling_layer", "skiprows", "is_binary", "using_faiss_pred", "file_suffix",
+            "insert_iterations", "query_iterations", "n_trees", "num_clusters", "n_idx",
+        ),
+        (),
     ),
 }  # fmt: skip
 
@@ -45,12 +54,12 @@ _CHARACTER_CLASS = re.compile(r"\[(.+)\]\+?")
 
 def translated(component: Component, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return GNES's options under our names, without those that need no setting here."""
-    options: dict[str, Any] = {}
+    options = {name: value for name, value in given.items() if component.option(name) is not None}
     for name, value in given.items():
         ours = our_name(component, name)
-        if ours is not None and ours not in options and not (ours == "dim" and value == -1):
-            options[ours] = _value(name, value)
-    return options
+        if ours is not None:
+            options.setdefault(ours, _value(name, value))
+    return {name: value for name, value in options.items() if (name, value) != ("dim", -1)}
 
 
 def our_name(component: Component, name: str) -> str | None:
@@ -60,13 +69,12 @@ def our_name(component: Component, name: str) -> str | None:
     """
     if component.option(name) is not None or name not in GNES_OPTIONS:
         return name
-    ours = GNES_OPTIONS[name]
-    return ours if ours is not None and component.option(ours) is not None else None
+    return next((ours for ours in GNES_OPTIONS[name] if component.option(ours) is not None), None)
 
 
 def is_ignored(name: str) -> bool:
     """Whether GNES's option has no meaning here, so that its value need not make sense."""
-    return name in GNES_OPTIONS and GNES_OPTIONS[name] is None
+    return GNES_OPTIONS.get(name) == ()
 
 
 def _value(name: str, value: Any) -> Any:

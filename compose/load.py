@@ -25,8 +25,9 @@ from compose.keys import (
     WORKERS,
     names,
 )
+from compose.reading import Reading
 from compose.source import MAX_CHARACTERS, Node, read_yaml
-from compose.specs import Reading, Resolved, SpecReader
+from compose.specs import Resolved, SpecReader
 
 #: What a service hosts when the flow names no component.
 DEFAULT_USES = {"Preprocessor": "SentenceSplitter", "Encoder": "MiniLM", "Indexer": "hnsw"}
@@ -112,7 +113,7 @@ class _FlowReader:
     def flow(self) -> Flow:
         """Return the flow as far as it could be understood."""
         root = self._root
-        SpecReader(self._reading, (), None).check_keys(root, names(FLOW), "the flow")
+        self._reading.check_keys(root, names(FLOW), "the flow")
         steps = self._steps()
         flow = Flow(
             name=self._name(),
@@ -152,7 +153,7 @@ class _FlowReader:
         node = self._root.value.get("workers")
         if node is None or not node.is_mapping:
             return self._mapping("workers")
-        SpecReader(self._reading, (), None).check_keys(node, names(WORKERS), "workers")
+        self._reading.check_keys(node, names(WORKERS), "workers")
         known = [name for name in node.value if name in names(WORKERS)]
         return {name: self._integer(node, name, 1, 1, MAX_COPIES) for name in known}
 
@@ -218,8 +219,7 @@ class _FlowReader:
     def _step(self, node: Node, previous: tuple[str, ...]) -> Step | None:
         service = self._service(node)
         keys = names(STEP) + (names(BRANCHES) if service in BRANCH_SERVICES else ())
-        reader = SpecReader(self._reading, (), self._reading.folder)
-        reader.check_keys(node, keys, service or "a service")
+        self._reading.check_keys(node, keys, service or "a service")
         if service is None or service == FRONTEND:
             return None
         name = self._id(node, service)

@@ -22,6 +22,8 @@ _STAGES: Mapping[str, Literal["preprocess", "encode"]] = {
 }
 #: Options of an Indexer that are no matter of its engine.
 _NOT_ENGINE = ("dim", "metric", "normalize_fn", "score_fn", "is_big_score_similar")
+#: Reducers that are no step of their own: shards reduce so, each its own documents.
+_REDUCTIONS = frozenset({"sum", "avg", "max", "min", "multiply"})
 _METRIC_OF_ENGINE: Mapping[str, Metric] = {"binary": "hamming"}
 
 
@@ -95,7 +97,8 @@ def fingerprint(
 
 def _described(spec: ComponentSpec, kind: str, catalog: Catalog) -> Any:
     if spec.pipeline:
-        return [_described(part, kind, catalog) for part in spec.pipeline]
+        parts = [_described(part, kind, catalog) for part in spec.pipeline]
+        return {"uses": spec.uses, "options": spec.options, "of": parts} if spec.uses else parts
     service = "Preprocessor" if kind == "preprocess" else "Encoder"
     component = None if spec.py_path else catalog.find(spec.uses, kinds_for(service))
     options = component.with_defaults(spec.options) if component else dict(spec.options)
@@ -186,8 +189,11 @@ def _score(flow: Flow, indexers: list[Step]) -> Iterator[tuple[str, Any]]:
         options = step.component.options if step.component else {}
         yield from ((key, options[key]) for key in ("normalize_fn", "score_fn") if options.get(key))
     for step in flow.of_service("Router"):
-        if step.component and "reduce_op" in step.component.options:
-            yield "reduce", step.component.options["reduce_op"]
+        spec = step.component
+        if spec and "reduce_op" in spec.options:
+            yield "reduce", spec.options["reduce_op"]
+        elif spec and spec.uses in _REDUCTIONS:
+            yield "reduce", spec.uses
     yield from flow.score.items()
 
 
@@ -195,7 +201,7 @@ def _reducers(flow: Flow) -> Iterator[ComponentSpec]:
     """Yield the Router steps that are components with work to do, such as a reranker."""
     for step in flow.of_service("Router"):
         spec = step.component
-        if spec and spec.uses and step.kind == "reducer":
+        if spec and step.kind == "reducer" and spec.uses not in _REDUCTIONS:
             yield spec
 
 

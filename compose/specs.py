@@ -11,22 +11,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 from compose.catalog import Catalog
 from compose.component import Component
-from compose.errors import Fault, FlowError, nearest, one_of
-from compose.gnes import is_ignored, our_name, translated
+from compose.errors import FlowError, nearest, one_of
+from compose.gnes import translated
+from compose.options import check_options, plain_options
 from compose.plan import ComponentSpec
 from compose.plugin import describe
-from compose.source import MAX_CHARACTERS, Mark, Node, read_yaml, typed
+from compose.reading import Reading
+from compose.source import MAX_CHARACTERS, Mark, Node, read_yaml
 
 #: Files that name files that name files: deeper than this is a mistake, or meant as one.
 MAX_FILE_DEPTH = 8
 _FILE_ENDINGS = (".yml", ".yaml")
 _DOTTED = re.compile(r"[A-Za-z_]\w*([.:][A-Za-z_]\w*)+")
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
-_LIST = re.compile(r"\[(.*)\]", re.DOTALL)
+#: Containers that are nothing but their components one after another, and those that join them.
+_PIPELINES = ("EncoderPipeline", "PreprocessorPipeline", "PipelineRouter", "ScorePipeline")
+_CONCATENATING = ("ConcatEncoder",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +41,15 @@ class Resolved:
     dim: int | None = None
     kind: str = ""
     marks: Mapping[str, Mark] = field(default_factory=dict)
+    parts: tuple["Resolved", ...] = ()
 
     @classmethod
     def chain(cls, parts: list["Resolved"]) -> "Resolved":
         """Join components that run one after another."""
         spec = ComponentSpec("", pipeline=tuple(part.spec for part in parts))
         last = parts[-1]
-        return cls(spec, parts[0].inputs, last.outputs, last.dim, last.kind, last.marks)
-
-
-@dataclass(slots=True)
-class Reading:
-    """What reading one flow may touch, and what it has found wrong so far.
-
-    ``folder`` None means that no file is read and none may be named as a plug-in; ``environ`` None
-    that ``$VAR`` stays as written: so is text treated that comes from a stranger.
-    """
-
-    catalog: Catalog
-    folder: Path | None = None
-    environ: Mapping[str, str] | None = None
-    faults: list[Fault] = field(default_factory=list)
-    digests: set[str] = field(default_factory=set)
-
-    def add(
-        self, mark: Mark, key: str, problem: str, *, expected: str = "", near: str = ""
-    ) -> None:
-        """Note one fault and go on."""
-        self.faults.append(mark.fault(key, problem, expected=expected, nearest=near))
+        ends = (last.outputs, last.dim, last.kind, last.marks)
+        return cls(spec, parts[0].inputs, *ends, tuple(parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +103,19 @@ class SpecReader:
         if not node.is_mapping:
             return self.of_class(node.tag, node.mark, "", None)
         allowed = ("parameters", "parameter", "gnes_config", "components", "component", "py_path")
-        self.check_keys(node, allowed, f"!{node.tag}")
+        self.reading.check_keys(node, allowed, f"!{node.tag}")
         parameters = node.value.get("parameters") or node.value.get("parameter")
         parameters = _flattened(parameters) if parameters else None
         parts = _components(node) or (_components(parameters) if parameters else None)
         reader = self.with_plugins(node.value.get("py_path"))
         if parts is not None:
-            return reader.pipeline(parts, "components")
+            return reader.made_of(node, parts)
         config = node.value.get("gnes_config")
         return reader.of_class(node.tag, node.mark, "", _with_config(node, parameters, config))
 
     def _inline(self, node: Node, key: str) -> Resolved | None:
         """Read ``{uses: ..., with: {...}}`` or ``{yaml_path: ..., py_path: ...}``."""
-        self.check_keys(node, ("uses", "with", "yaml_path", "py_path"), key)
+        self.reading.check_keys(node, ("uses", "with", "yaml_path", "py_path"), key)
         reader = self.with_plugins(node.value.get("py_path"))
         return reader.of_keys(node, key)
 
@@ -242,22 +225,58 @@ class SpecReader:
     def of_class(self, name: str, mark: Mark, key: str, options: Node | None) -> Resolved | None:
         """Return the component of a class name, options checked; key "" means GNES's ``!Class``."""
         own = Catalog(tuple(self._plugin_components(mark)))
-        component = own.find(name, self.kinds) or self.reading.catalog.find(name, self.kinds)
-        given = self._plain_options(options)
-        py_path = tuple(map(str, self.plugins))
+        component = own.find(name, self.kinds)
+        py_path = tuple(map(str, self.plugins)) if component else ()
+        component = component or self.reading.catalog.find(name, self.kinds)
         if component is None:
-            if self._is_foreign(name):
-                return Resolved(ComponentSpec(name, given, py_path=py_path))
-            self._unknown(name, mark, key, own)
-            return None
+            return self._foreign(name, mark, key, options, own=own)
+        if _holds_components(component, options):
+            return self._container(component, options, mark)
+        given = plain_options(options, self.reading)
         if name != component.name or not key:
             given = translated(component, given)
-        self._check_options(component, given, options.keys if options else {}, mark)
-        known = own.find(name, self.kinds) is not None
-        spec = ComponentSpec(component.name, given, py_path=py_path if known else ())
-        marks = dict(options.keys) if options else {}
+        places = dict(options.keys) if options else {}
+        check_options(component, given, places=places, mark=mark, reading=self.reading)
+        spec = ComponentSpec(component.name, given, py_path=py_path)
         dim = component.dimension(given)
-        return Resolved(spec, component.inputs, component.outputs, dim, component.kind, marks)
+        return Resolved(spec, component.inputs, component.outputs, dim, component.kind, places)
+
+    def made_of(self, node: Node, parts: Node) -> Resolved | None:
+        """Read a tagged container; one that the catalog does not know is a pipeline."""
+        component = self.reading.catalog.find(node.tag, self.kinds)
+        if component is None or component.option("components") is None:
+            return self.pipeline(parts, "components")
+        parameters = node.value.get("parameters")
+        given = parameters.value if parameters is not None and parameters.is_mapping else {}
+        options = replace(node, value={**given, "components": parts}, tag="")
+        return self._container(component, options, node.mark)
+
+    def _container(self, component: Component, options: Node | None, mark: Mark) -> Resolved | None:
+        """Read a component made of others, such as the concatenation of two encoders."""
+        found = self.pipeline(options.value["components"], "components") if options else None
+        if found is None or options is None:
+            return None
+        if component.name in _PIPELINES:
+            return found
+        rest = {name: node for name, node in options.value.items() if name != "components"}
+        given = plain_options(replace(options, value=rest), self.reading)
+        everything = {**given, "components": []}
+        check_options(component, everything, places=options.keys, mark=mark, reading=self.reading)
+        parts = found.parts or (found,)
+        spec = ComponentSpec(component.name, given, tuple(part.spec for part in parts))
+        dims = [part.dim or 0 for part in parts]
+        dim = sum(dims) if component.name in _CONCATENATING and all(dims) else dims[0]
+        return Resolved(spec, parts[0].inputs, component.outputs, dim or None, component.kind)
+
+    def _foreign(
+        self, name: str, mark: Mark, key: str, options: Node | None, *, own: Catalog
+    ) -> Resolved | None:
+        """Return what is defined elsewhere, unchecked; a name of nothing at all is a fault."""
+        given = plain_options(options, self.reading)
+        if self._is_foreign(name):
+            return Resolved(ComponentSpec(name, given, py_path=tuple(map(str, self.plugins))))
+        self._unknown(name, mark, key, own)
+        return None
 
     def _is_foreign(self, name: str) -> bool:
         """Whether a name is defined elsewhere: an entry point, or a dotted path of the operator."""
@@ -277,84 +296,10 @@ class SpecReader:
         expected = f"a component of kind {one_of(self.kinds)}, or a file"
         self.reading.add(mark, key, problem, expected=expected, near=nearest(name, names))
 
-    def _plain_options(self, node: Node | None) -> dict[str, Any]:
-        if node is None or node.value is None:
-            return {}
-        if not node.is_mapping:
-            self.reading.add(node.mark, "with", "is no mapping", expected="option: value")
-            return {}
-        return {name: self._value(value, name) for name, value in node.value.items()}
 
-    def _value(self, node: Node, key: str) -> Any:
-        """Return an option's value; a tagged one is a component of its own, as data."""
-        if node.tag:
-            inner = node.value.get("parameters", Node({}, node.mark)) if node.is_mapping else None
-            return {"uses": node.tag, "options": self._plain_options(inner)}
-        if node.is_mapping:
-            return {name: self._value(value, name) for name, value in node.value.items()}
-        if node.is_list:
-            return [self._value(value, key) for value in node.value]
-        return self._expanded(node.value, node.mark, key) if node.value else node.value
-
-    def _expanded(self, value: Any, mark: Mark, key: str) -> Any:
-        """Replace ``$VAR`` by its value, read as a number, a boolean or a list where it is one."""
-        environ = self.reading.environ
-        if not isinstance(value, str) or environ is None or not _VARIABLE.search(value):
-            return value
-        names = [first or second for first, second in _VARIABLE.findall(value)]
-        for name in names:
-            if name not in environ and not is_ignored(key):
-                self.reading.add(mark, key, f"environment variable {name} is not set")
-        return coerced(_VARIABLE.sub(lambda m: environ.get(m[1] or m[2], m[0]), value))
-
-    def _check_options(
-        self, component: Component, given: Mapping[str, Any], places: Mapping[str, Mark], mark: Mark
-    ) -> None:
-        """Note every option that is unknown, missing or of a wrong type."""
-        for option, value in given.items():
-            self._check_option(component, option, value, places.get(option, mark))
-        for wanted in component.options:
-            if wanted.required and wanted.name not in given:
-                problem = f"{component.name} needs the option {wanted.name!r}"
-                self.reading.add(mark, wanted.name, problem, expected=wanted.type)
-
-    def _check_option(self, component: Component, name: str, value: Any, mark: Mark) -> None:
-        option = component.option(name)
-        known = [option.name for option in component.options]
-        if option is None:
-            if not component.open_options:
-                problem = f"{component.name} has no option {name!r}"
-                expected = one_of(known) or "no options"
-                renamed = our_name(component, name)
-                near = renamed if renamed in known else nearest(name, known)
-                self.reading.add(mark, name, problem, expected=expected, near=near or "")
-        elif not option.takes(value) and not _is_unexpanded(value):
-            choices = option.allowed()
-            expected = one_of(map(repr, choices)) if choices else option.type
-            near = nearest(value, map(str, choices))
-            self.reading.add(mark, name, f"{value!r} does not fit", expected=expected, near=near)
-
-    def check_keys(self, node: Node, allowed: tuple[str, ...], key: str) -> None:
-        """Note every key that is not among the allowed ones."""
-        for name, mark in node.keys.items():
-            if name not in allowed:
-                where = f" of {key}" if key else ""
-                problem = f"unknown key{where}"
-                near = nearest(name, allowed)
-                self.reading.add(mark, name, problem, expected=one_of(allowed), near=near)
-
-
-def _is_unexpanded(value: Any) -> bool:
-    """Whether a value still names a variable; its absence is a fault of its own."""
-    return isinstance(value, str) and _VARIABLE.search(value) is not None
-
-
-def coerced(text: str) -> Any:
-    """Return what GNES makes of an expanded variable: number, boolean, list, None or the text."""
-    listed = _LIST.fullmatch(text.strip())
-    if listed:
-        return [coerced(part.strip()) for part in listed.group(1).split(",") if part.strip()]
-    return typed(text.strip())
+def _holds_components(component: Component, options: Node | None) -> bool:
+    is_container = component.option("components") is not None
+    return is_container and options is not None and "components" in options.value
 
 
 def _components(node: Node) -> Node | None:

@@ -58,11 +58,12 @@ def _components(step: Step) -> dict[str, Any]:
 
 
 def _component(spec: ComponentSpec) -> dict[str, Any]:
-    if spec.pipeline:
-        return {"uses": [_component(part) for part in spec.pipeline]}
+    parts = [_component(part) for part in spec.pipeline]
+    if parts and not spec.uses:
+        return {"uses": parts}
     made: dict[str, Any] = {"uses": spec.uses}
-    if spec.options:
-        made["with"] = _plain(spec.options)
+    if options := {**_plain(spec.options), **({"components": parts} if parts else {})}:
+        made["with"] = options
     if spec.py_path:
         made["py_path"] = list(spec.py_path)
     return made

@@ -39,6 +39,11 @@ COMPONENTS = (
         ),
     ),
     Component(
+        "encoder", "ConcatEncoder", inputs=("text",),
+        options=(Option("components", "list of a component of kind encoder", required=True),),
+    ),
+    Component("reducer", "avg"),
+    Component(
         "reducer", "Reranker", options=(Option("mode", "Literal['fast', 'best']", "fast"),),
     ),
 )  # fmt: skip

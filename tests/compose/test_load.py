@@ -226,6 +226,24 @@ def test_both_of_gnes_s_pipeline_keys_are_read(load: Load, key: str) -> None:
     assert [part.uses for part in flow.steps[0].branches["text"].pipeline] == ["MiniLM", "PCA"]
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{uses: ConcatEncoder, with: {components: [MiniLM, {uses: Hashing, with: {dim: 16}}]}}",
+        "!ConcatEncoder {parameters: {components: [!MiniLM {}, !Hashing {parameters: {dim: 16}}]}}",
+        "!ConcatEncoder {components: [MiniLM, !Hashing {parameters: {dim: 16}}]}",
+    ],
+)
+def test_components_may_be_made_of_components(load: Load, written: str) -> None:
+    """Two encoders side by side in one vector: as long as both together."""
+    flow = load(f"services:\n- name: Encoder\n  text: {written}\n")
+
+    assert flow.steps[0].component == ComponentSpec(
+        "ConcatEncoder", pipeline=(ComponentSpec("MiniLM"), ComponentSpec("Hashing", {"dim": 16}))
+    )
+    assert flow.steps[0].dim == 400
+
+
 def test_yaml_path_may_be_a_class_or_inline_yaml(load: Load) -> None:
     """GNES looks for a file, then for a class, then reads the text itself."""
     flow = load(

@@ -166,6 +166,16 @@ def test_routers_of_gnes_say_how_to_score(plan: PlanText) -> None:
     assert found.reducers == (ComponentSpec("Reranker", {"mode": "best"}),)
 
 
+def test_a_reducer_by_name_is_how_shards_reduce(plan: PlanText) -> None:
+    """``avg`` is no step of its own: each shard reduces its own documents so."""
+    found = plan(
+        "services:\n- name: Preprocessor\n- name: Encoder\n- name: Indexer\n"
+        "- {name: Router, uses: avg}\n"
+    )
+
+    assert (found.indexes[0].options, found.reducers) == ({"score": "avg"}, ())
+
+
 @pytest.mark.parametrize(
     ("change", "stays"),
     [
@@ -179,6 +189,7 @@ def test_routers_of_gnes_say_how_to_score(plan: PlanText) -> None:
         (("Preprocessor,", "Preprocessor, with: {min_sent_len: 2},"), False),
         (("Preprocessor,", "Preprocessor, uses: [SentenceSplitter, Lowercase],"), False),
         (("Encoder,", "Encoder, uses: Hashing,"), False),
+        (("Encoder,", "Encoder, uses: ConcatEncoder, with: {components: [MiniLM]},"), False),
     ],
 )
 def test_the_fingerprint_covers_what_shapes_chunks_and_vectors(
