@@ -17,7 +17,9 @@ from tests.e2e.deployment import ROOT, Deployment, wait_until
 
 
 @contextmanager
-def typed(it: Deployment, log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def typed(
+    it: Deployment, log: Path, *arguments: str, how: signal.Signals = signal.SIGTERM
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run ``celery -A app ...`` as somebody would type it beside the running deployment."""
     environment = {**it.environment, "GNES_DATA_DIR": str(it.folder / "d")}
     with log.open("wb") as file:
@@ -29,7 +31,7 @@ def typed(it: Deployment, log: Path, *arguments: str) -> Iterator[subprocess.Pop
         yield process
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(how)
         process.wait(timeout=30)
 
 
@@ -91,6 +93,8 @@ def test_flower_shows_tasks_under_readable_names(
         rows = answer.json() if answer.status_code == httpx2.codes.OK else {}
         return {row["name"] for row in rows.values()}
 
-    with typed(it, log, "flower", f"--port={port}", "--address=127.0.0.1"):
+    arguments = ("flower", f"--port={port}", "--address=127.0.0.1")
+    # SIGKILL: Flower holds nothing, and its own shutdown waits for replies of every worker.
+    with typed(it, log, *arguments, how=signal.SIGKILL):
         wanted = {"gnes.preprocess.query", "gnes.encode.query", "gnes.search", "gnes.reduce"}
         wait_until(lambda: wanted <= tasks(), 60, log.read_text)
