@@ -11,9 +11,8 @@ from app.cli.common import JsonOption, UsageFaultError, console, emit
 from app.settings import settings
 from compose.catalog import default_catalog
 from compose.component import Component
-from compose.errors import nearest, one_of
-from compose.planning import load_plan
-from compose.render.procfile import procfile
+from compose.errors import one_of
+from compose.render.targets import TARGETS, UnknownTargetError, render_file
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -22,26 +21,17 @@ def add_to(cli: typer.Typer) -> None:
     cli.command()(components)
 
 
-def _procfile(path: Path) -> str:
-    return procfile(load_plan(path), source=str(path))
-
-
-RENDERERS = {"procfile": _procfile}
-
-
 def compose(
     flow: Annotated[Path | None, typer.Argument(help="Flow file [flows/text.yml].")] = None,
     *,
-    to: Annotated[str, typer.Option("--to", help=f"What to render: {', '.join(RENDERERS)}.")],
+    to: Annotated[str, typer.Option("--to", help=f"What to render: {', '.join(TARGETS)}.")],
 ) -> None:
     """Print a flow in the form of another tool."""
-    if to not in RENDERERS:
-        near = nearest(to, RENDERERS)
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise UsageFaultError(f"--to {to!r} is nothing we render: {one_of(RENDERERS)}{hint}")
     path = flow or settings().flow
     try:
-        console.out(RENDERERS[to](path), end="")
+        console.out(render_file(path, to), end="", highlight=False)
+    except UnknownTargetError as error:
+        raise UsageFaultError(f"--to: {error}") from error
     except OSError as error:
         raise UsageFaultError(f"{path}: {error.strerror}") from error
 
