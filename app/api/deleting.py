@@ -9,7 +9,7 @@ from app.api.openapi import answers, takes
 from app.api.problems import Problem
 from app.api.querying import plain_filter
 from app.api.schemas.documents import DeleteBody, DeleteResult
-from app.api.schemas.filters import Filter
+from app.api.schemas.filters import CheckedFilter
 from app.api.scroll import now
 from indexstore.ledger import Ledger
 
@@ -49,7 +49,7 @@ async def delete_many(request: Request, collection: str) -> Response:
     )
 
 
-async def _by_filter(house: House, condition: Filter) -> tuple[list[str], int]:
+async def _by_filter(house: House, condition: CheckedFilter) -> tuple[list[str], int]:
     """Delete all searchable documents that match; return their ids and the token."""
     plain = plain_filter(condition, house.limits)
     moment = await now(house)

@@ -30,6 +30,7 @@ from app.api.auth import Gate
 from app.api.envelope import Envelope
 from app.api.house import House
 from app.api.metrics import Metrics
+from app.api.schemas import filters
 from app.api.schemas.documents import DeleteBody, DocumentBody, PatchBody
 from app.api.schemas.search import BatchBody, RecommendBody, SearchBody
 from app.api.version import VERSION
@@ -75,7 +76,7 @@ def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
         app.include_router(resource.router)
     docs.install(app)
     problems.install(app)
-    openapi.install(app, bodies=BODIES)
+    openapi.install(app, bodies=BODIES, schemas=filters.SCHEMAS)
     _wrap(app, config)
     return app
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
@@ -73,12 +74,14 @@ def answers(
     return described
 
 
-def install(app: FastAPI, *, bodies: Sequence[type[BaseModel]]) -> None:
-    """Let the application describe itself completely; ``bodies``: models FastAPI does not see."""
+def install(app: FastAPI, *, bodies: Sequence[type[BaseModel]], schemas: Mapping[str, Any]) -> None:
+    """Let the application describe itself: also the bodies and schemas that FastAPI cannot see."""
 
     def build() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _describe(app, bodies)
+            app.openapi_schema["components"]["schemas"].update(schemas)
+            _drop_orphans(app.openapi_schema)
         return app.openapi_schema
 
     app.openapi = build  # type: ignore[method-assign]  # FastAPI's documented way
@@ -102,6 +105,17 @@ def _describe(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]
         for operation in path.values():
             _without_fastapi_faults(operation["responses"])
     return described
+
+
+def _drop_orphans(described: dict[str, Any]) -> None:
+    """Remove schemas that nothing refers to, until there is none."""
+    schemas = described["components"]["schemas"]
+    orphans: set[str] | None = None
+    while orphans is None or orphans:
+        text = orjson.dumps(described).decode()
+        orphans = {name for name in schemas if f'"{REF.format(model=name)}"' not in text}
+        for name in orphans:
+            del schemas[name]
 
 
 def _without_fastapi_faults(responses: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """From a search's body to the query that is dispatched: checked against limits and flow."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from app.api.house import House
 from app.api.limits import check_page, check_timeout
 from app.api.problems import Problem, invalid
-from app.api.schemas.filters import Filter
+from app.api.schemas.filters import CheckedFilter
 from app.api.schemas.search import Mode, SearchBody, SearchOptions
 from app.dispatch import SearchQuery
 from app.settings import Limits
@@ -59,7 +60,7 @@ def options_of(body: SearchOptions, house: House) -> dict[str, Any]:
     }
 
 
-def plain_filter(condition: Filter | None, limits: Limits) -> dict[str, Any] | None:
+def plain_filter(condition: CheckedFilter | None, limits: Limits) -> Mapping[str, Any] | None:
     """Return a filter as the shards read it.
 
     Raises:
@@ -67,10 +68,10 @@ def plain_filter(condition: Filter | None, limits: Limits) -> dict[str, Any] | N
     """
     if condition is None:
         return None
-    if condition.depth() > limits.max_filter_depth:
+    if condition.depth > limits.max_filter_depth:
         reason = f"groups nest deeper than the limit max_filter_depth ({limits.max_filter_depth})"
         raise invalid([{"field": "filter", "reason": reason}])
-    return condition.plain()
+    return condition.plain
 
 
 def mode_of(body: SearchBody, plan: Plan) -> Mode:

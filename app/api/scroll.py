@@ -14,7 +14,7 @@ from app.api.problems import invalid
 from app.api.querying import plain_filter
 from app.api.schemas.base import Input
 from app.api.schemas.documents import CountResult, DocumentPage, FacetResult
-from app.api.schemas.filters import Filter
+from app.api.schemas.filters import CheckedFilter, FilterJson
 from indexstore.ledger import Ledger
 from indexstore.model import DocumentState
 from indexstore.reads import decode_cursor, encode_cursor
@@ -27,7 +27,7 @@ _PROBLEMS = (400, 404, 413, 415, 422, 500, 503, 504)
 class CountBody(Input):
     """What to count: searchable documents that match, or stored ones in some states."""
 
-    filter: Filter | None = None
+    filter: FilterJson | None = None
     states: list[DocumentState] = Field(default_factory=list, description="all when empty")
 
 
@@ -42,7 +42,7 @@ class FacetBody(Input):
     """Which tag, over which documents."""
 
     key: str = Field(min_length=1, max_length=256)
-    filter: Filter | None = None
+    filter: FilterJson | None = None
     limit: int = Field(10, ge=1, le=1_000)
 
 
@@ -117,7 +117,7 @@ async def now(house: House) -> dict[str, Any]:
     return {"min_seq": last_seq, "timeout_s": house.config.search_timeout_s}
 
 
-async def _matching(house: House, body: ScrollBody, condition: Filter) -> dict[str, Any]:
+async def _matching(house: House, body: ScrollBody, condition: CheckedFilter) -> dict[str, Any]:
     """Return a page of the searchable documents that match."""
     after = decode_cursor(body.cursor)
     ids = await house.dispatch.inspector.list_ids(

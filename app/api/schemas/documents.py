@@ -7,7 +7,7 @@ import orjson
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from app.api.schemas.base import Input, Output, Vector
-from app.api.schemas.filters import Filter
+from app.api.schemas.filters import FilterJson
 from app.api.schemas.search import Media
 from app.settings import Limits
 from indexstore.model import Document, Modality
@@ -108,14 +108,14 @@ class DeleteBody(Input):
     """Which documents to delete: these ids, or all searchable ones that match."""
 
     ids: list[str] | None = Field(None, min_length=1)
-    filter: Filter | None = None
+    filter: FilterJson | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         """Exactly one way to say which; an empty filter would be everything."""
         if (self.ids is None) == (self.filter is None):
             raise ValueError("give exactly one of ids and filter")
-        if self.filter is not None and not self.filter.is_group:
+        if self.filter is not None and self.filter.is_empty:
             raise ValueError("the filter is empty: it would delete everything")
         return self
 

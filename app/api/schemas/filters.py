@@ -1,125 +1,110 @@
-"""Filters over tags: must / should / must_not / min_should, nested as deep as the limit allows."""
+"""Filters over tags: checked by the index store's own parser, described here for OpenAPI.
 
-from typing import Annotated, Any, Self
+One parser decides what a filter may say, so that what the API takes is what the shards understand.
+"""
 
-from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from app.api.schemas.base import Input
+from pydantic import PlainValidator, WithJsonSchema
 
+from indexstore import filters
+from indexstore.filter_parser import parse_filter
 
-def _scalar(value: Any) -> str | int | float | bool:
-    """Return what a tag can be compared with."""
-    if isinstance(value, str | int | float):
-        return value
-    raise ValueError("expected a string, a number, true or false")
-
-
-def _bound(value: Any) -> str | int | float:
-    """Return what can bound a range."""
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        return value
-    raise ValueError("expected a number, or a string such as a date")
-
-
-Scalar = Annotated[
-    str | int | float | bool,
-    PlainValidator(_scalar),
-    WithJsonSchema({"type": ["string", "number", "boolean"]}),
-]
-Bound = Annotated[
-    str | int | float, PlainValidator(_bound), WithJsonSchema({"type": ["string", "number"]})
-]
-Name = Annotated[str, Field(min_length=1, max_length=256)]
-SHAPES = ("match", "range", "is_empty", "has_id")
+_SCALAR = {"type": ["string", "number", "boolean"]}
+_BOUND = {"type": ["number", "string"]}
+_KEY = {
+    "type": "string",
+    "minLength": 1,
+    "description": "a tag's name; a dot descends: author.name",
+}
 
 
-class Match(Input):
-    """A tag's value equals one, equals any, equals none, or holds words; exactly one of these."""
-
-    value: Scalar | None = None
-    any_of: list[Scalar] | None = Field(None, alias="any", min_length=1)
-    none_of: list[Scalar] | None = Field(None, alias="except", min_length=1)
-    text: str | None = Field(None, min_length=1)
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        """Exactly one comparison."""
-        given = (self.value, self.any_of, self.none_of, self.text)
-        if sum(value is not None for value in given) != 1:
-            raise ValueError("give exactly one of value, any, except and text")
-        return self
+def _one_of(properties: Mapping[str, Any], *, most: int) -> dict[str, Any]:
+    """Describe an object of one, or at most so many, of these properties."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": most,
+    }
 
 
-class Range(Input):
-    """A tag's value lies between bounds; numbers with numbers, strings with strings."""
-
-    gt: Bound | None = None
-    gte: Bound | None = None
-    lt: Bound | None = None
-    lte: Bound | None = None
-
-    @model_validator(mode="after")
-    def _some(self) -> Self:
-        """At least one bound."""
-        if self.gt is self.gte is self.lt is self.lte is None:
-            raise ValueError("give at least one of gt, gte, lt and lte")
-        return self
+def _conditions() -> dict[str, Any]:
+    """Describe a list of conditions."""
+    return {"type": "array", "items": {"$ref": "#/components/schemas/Condition"}}
 
 
-class MinShould(Input):
-    """At least so many of these conditions hold."""
+_MATCH = {
+    "value": _SCALAR,
+    "any": {"type": "array", "items": _SCALAR},
+    "except": {"type": "array", "items": _SCALAR},
+    "text": {"type": "string", "description": "all of these words, whatever their case and order"},
+}
+_TEST = {
+    "key": _KEY,
+    "match": _one_of(_MATCH, most=1),
+    "range": _one_of(dict.fromkeys(("gt", "gte", "lt", "lte"), _BOUND), most=2),
+    "is_empty": _one_of({"key": _KEY}, most=1),
+    "has_id": {"type": "array", "items": {"type": "string"}},
+}
+#: What OpenAPI is told of filters, by name of the component.
+SCHEMAS: Mapping[str, Mapping[str, Any]] = {
+    "Filter": {
+        "type": "object",
+        "description": "All of must, any of should (or min_should of them), none of must_not.",
+        "properties": {
+            "must": _conditions(),
+            "should": _conditions(),
+            "must_not": _conditions(),
+            "min_should": {"type": "integer", "minimum": 0, "default": 1},
+        },
+        "additionalProperties": False,
+    },
+    "Condition": {
+        "description": "A test of one tag or of ids, or a nested filter.",
+        "anyOf": [_one_of(_TEST, most=2), {"$ref": "#/components/schemas/Filter"}],
+    },
+}
 
-    conditions: list["Condition"] = Field(min_length=1)
-    min_count: int = Field(ge=1)
 
+@dataclass(frozen=True, slots=True)
+class CheckedFilter:
+    """A filter as JSON, which is what travels, and as the parser understood it."""
 
-class Filter(Input):
-    """All of ``must``, any of ``should``, none of ``must_not``."""
+    plain: Mapping[str, Any]
+    parsed: filters.Filter
 
-    must: list["Condition"] | None = None
-    should: list["Condition"] | None = None
-    must_not: list["Condition"] | None = None
-    min_should: MinShould | None = None
+    @classmethod
+    def of(cls, value: Any) -> "CheckedFilter":
+        """Check a JSON value.
+
+        Raises:
+            InvalidFilterError: it is no filter; it says where and why.
+        """
+        return cls(value, parse_filter(value))
 
     @property
-    def is_group(self) -> bool:
-        """Tell whether it holds any condition."""
-        groups = (self.must, self.should, self.must_not, self.min_should)
-        return any(group is not None for group in groups)
-
-    def plain(self) -> dict[str, Any]:
-        """Return the filter as the JSON it came as."""
-        return self.model_dump(by_alias=True, exclude_none=True)
-
     def depth(self) -> int:
-        """Return how deep groups nest; a filter without nested groups is 1 deep."""
-        inner = [*(self.must or ()), *(self.should or ()), *(self.must_not or ())]
-        if self.min_should is not None:
-            inner += self.min_should.conditions
-        return 1 + max((condition.depth() for condition in inner if condition.is_group), default=0)
+        """Return how deep groups nest; a filter without groups in it is 1 deep."""
+        return _depth(self.parsed)
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether it holds no condition, and so everything passes."""
+        return not (self.parsed.must or self.parsed.should or self.parsed.must_not)
 
 
-class Condition(Filter):
-    """One condition on a tag (``key``), on ids, or a nested group."""
-
-    key: Name | None = Field(None, description="a tag's name; a dot descends: author.name")
-    match: Match | None = None
-    range: Range | None = None
-    is_empty: bool | None = Field(None, description="the tag is missing, null or an empty list")
-    has_id: list[Name] | None = Field(None, min_length=1)
-
-    @model_validator(mode="after")
-    def _one_shape(self) -> Self:
-        """A condition is of exactly one shape."""
-        given = [name for name in SHAPES if getattr(self, name) is not None]
-        given += ["a nested group"] if self.is_group else []
-        if len(given) != 1:
-            got = ", ".join(given) or "none"
-            raise ValueError(f"give exactly one of {', '.join(SHAPES)} or a group; got {got}")
-        if (self.key is not None) != (given[0] in {"match", "range", "is_empty"}):
-            raise ValueError(f"{given[0]} " + ("takes no key" if self.key else "needs a key"))
-        return self
+def _depth(group: filters.Filter) -> int:
+    """Return how deep a parsed group nests."""
+    parts = (*group.must, *group.should, *group.must_not)
+    return 1 + max((_depth(part) for part in parts if isinstance(part, filters.Filter)), default=0)
 
 
-for _model in (MinShould, Filter, Condition):
-    _model.model_rebuild()
+FilterJson = Annotated[
+    CheckedFilter,
+    PlainValidator(CheckedFilter.of),
+    WithJsonSchema({"$ref": "#/components/schemas/Filter"}),
+]

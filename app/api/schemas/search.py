@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from app.api.schemas.base import Input, Output, Vector
-from app.api.schemas.filters import Filter
+from app.api.schemas.filters import FilterJson
 
 Mode = Literal["vector", "text", "hybrid"]
 KINDS_OF_QUERY = ("text", "vector", "vectors", "image", "audio", "video", "id")
@@ -77,7 +77,7 @@ class Params(Input):
 class SearchOptions(Input):
     """What every kind of search can be told."""
 
-    filter: Filter | None = None
+    filter: FilterJson | None = None
     limit: int = Field(10, ge=1, description="documents to return; limit + offset is bounded")
     offset: int = Field(0, ge=0, description="documents to skip")
     group_size: int = Field(3, ge=1, le=100, description="chunks shown of each document")
