@@ -15,6 +15,8 @@ from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.serialization import register
 
+from app.chord_backend import BACKEND
+from app.redis_transport import TRANSPORT
 from app.settings import Settings, settings
 from compose.plan import Plan
 from compose.planning import load_plan
@@ -23,6 +25,7 @@ from compose.wire import codec
 # By name, as strings: the front end never imports a worker's code.
 TASK_MODULES = (
     "workers.bootstrap",
+    "workers.fetch.tasks",
     "workers.preprocess.tasks",
     "workers.encode.tasks",
     "workers.search.tasks",
@@ -66,6 +69,7 @@ def create(config: Settings, plan: Plan) -> GnesCelery:
     """Return the Celery app of the deployment that ``config`` and ``plan`` describe."""
     register(codec.SERIALIZER, codec.dumps, codec.loads, codec.CONTENT_TYPE, "binary")
     made = GnesCelery("gnes", include=list(TASK_MODULES))
+    made.loader.override_backends = dict.fromkeys(("redis", "rediss", "valkey"), BACKEND)
     made.conf.update(
         broker_url=config.broker_url,
         result_backend=config.result_backend,
@@ -151,6 +155,7 @@ def _connections(config: Settings) -> dict[str, Any]:
     }
     is_redis = _is_redis(config.broker_url)
     return {
+        "broker_transport": TRANSPORT if is_redis else None,
         "broker_transport_options": redis_transport if is_redis else {"confirm_publish": True},
         "result_backend_transport_options": {
             "retry_policy": {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import uuid4
 
 CHORD_EXPIRES_S: Final = 3_600  # longer than any chord lives; index windows end in minutes
 
@@ -32,20 +33,68 @@ class Call:
     payload: Any
 
 
-def send(app: Any, call: Call, *, priority: int, producer: Any = None, **options: Any) -> None:
-    """Publish one task by name, without a result and without a repr of its vectors."""
-    app.send_task(
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Where the result backend keeps one chord; the names are Celery's own."""
+
+    parts: Any
+    size: Any
+    total: Any
+    seen: Any
+    claim: Any
+
+
+def keys(backend: Any, group_id: str) -> Keys:
+    """Return the keys of the chord ``group_id``."""
+    return Keys(
+        *(backend.get_key_for_group(group_id, end) for end in (".j", ".s", ".t", ".d", ".c"))
+    )
+
+
+def send(
+    app: Any,
+    call: Call,
+    *further: Any,
+    priority: int,
+    producer: Any = None,
+    task_id: str | None = None,
+    **options: Any,
+) -> None:
+    """Publish one task by name, without a result and without a repr of its vectors.
+
+    Celery's ``send_task`` looks routes up, copies the queue and makes a result object for every
+    task; what is published here is the same message (protocol version 2) at a third of the cost.
+
+    Args:
+        app: the Celery app.
+        call: the task.
+        *further: arguments after its payload.
+        priority: 0 the most urgent on Redis.
+        producer: publishes it, in its batch if it has one; by default one of the app's.
+        task_id: its id; a new one by default.
+        **options: chord fields of the message.
+    """
+    message = app.amqp.create_task_message(
+        task_id or uuid4().hex,
         call.task,
-        args=(call.payload,),
-        queue=call.queue,
-        priority=priority,
-        producer=producer,
+        (call.payload, *further),
+        {},
         ignore_result=True,
-        add_to_parent=False,
         argsrepr="",
         kwargsrepr="",
         **options,
     )
+    with app.producer_or_acquire(producer) as publisher:
+        # A queue of Redis is there as soon as something is in it; others must be declared.
+        is_redis = publisher.connection.transport.driver_type == "redis"
+        app.amqp.send_task_message(
+            publisher,
+            call.task,
+            message,
+            queue=call.queue,
+            priority=priority,
+            declare=() if is_redis else None,
+        )
 
 
 def fan_out(app: Any, group_id: str, headers: Sequence[Call], body: Call, *, priority: int) -> None:
@@ -87,15 +136,17 @@ def join(
         producer=producer,
         group_id=group_id,
         group_index=position,
-        chord=_signature(app, group_id, body, priority),
+        chord=_signature(group_id, body, priority),
     )
 
 
-def _signature(app: Any, group_id: str, body: Call, priority: int) -> Any:
-    return app.signature(
-        body.task,
-        args=(body.payload,),
-        options={
+def _signature(group_id: str, body: Call, priority: int) -> dict[str, Any]:
+    """Return the callback as Celery's signatures travel; ``flat`` tells our backend's chords."""
+    return {
+        "task": body.task,
+        "args": (body.payload,),
+        "kwargs": {},
+        "options": {
             "task_id": f"{group_id}-body",
             "queue": body.queue,
             "priority": priority,
@@ -103,7 +154,10 @@ def _signature(app: Any, group_id: str, body: Call, priority: int) -> Any:
             "argsrepr": "",
             "kwargsrepr": "",
         },
-    )
+        "subtask_type": None,
+        "immutable": False,
+        "flat": True,
+    }
 
 
 def close(app: Any, group_id: str) -> list[Any] | None:
@@ -113,10 +167,8 @@ def close(app: Any, group_id: str) -> list[Any] | None:
         None when the callback has been called already, or is being called.
     """
     backend = app.backend
-    keys = [
-        backend.get_key_for_group(group_id, suffix) for suffix in (".j", ".s", ".t", ".d", ".c")
-    ]
-    parts = backend.client.eval(_CLOSE, len(keys), *keys)
+    of = keys(backend, group_id)
+    parts = backend.client.eval(_CLOSE, 5, of.parts, of.size, of.total, of.seen, of.claim)
     if parts is None:
         return None
     return [backend.decode(part)[3] for part in parts]

@@ -13,6 +13,8 @@ from celery.contrib.testing.worker import start_worker
 from kombu.entity import Exchange, Queue
 from kombu.serialization import register
 
+from app.chord_backend import BACKEND
+from app.redis_transport import TRANSPORT
 from compose.wire import codec
 from tests.servers.valkey import Valkey, running_valkey
 
@@ -32,6 +34,7 @@ def celery_app(valkey: Valkey) -> Iterator[Any]:
         client.flushall()
     register(codec.SERIALIZER, codec.dumps, codec.loads, codec.CONTENT_TYPE, "binary")
     app = Celery("contract", broker=valkey.url, backend=valkey.url)
+    app.loader.override_backends = {"redis": BACKEND}
     exchange = Exchange("gnes", type="direct")
     app.conf.update(
         task_queues=[Queue(name, exchange, routing_key=name) for name in ("parts", "body", "deaf")],
@@ -42,6 +45,7 @@ def celery_app(valkey: Valkey) -> Iterator[Any]:
         task_serializer=codec.SERIALIZER,
         result_serializer=codec.SERIALIZER,
         accept_content=[codec.SERIALIZER, "json"],
+        broker_transport=TRANSPORT,
         task_acks_late=True,
         worker_prefetch_multiplier=1,
         task_ignore_result=True,

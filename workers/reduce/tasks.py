@@ -11,7 +11,7 @@ from typing import Any
 from celery import shared_task
 
 from compose.plan import Plan
-from compose.wire import names
+from compose.wire import codec, names
 from compose.wire.messages import ReduceOrder, Reply, SearchParams, ShardPart
 from workers.answering import answer_failure, reply
 from workers.reduce.answer import Answerer
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @shared_task(name=names.REDUCE)
-def reduce(parts: Sequence[Mapping[str, Any]], wire: Mapping[str, Any]) -> None:
+def reduce(parts: Sequence[bytes], wire: Mapping[str, Any]) -> None:
     """Merge the shards' parts, drop what is not alive, answer the API; idempotent."""
     started = time.time()
     try:
@@ -35,8 +35,8 @@ def reduce(parts: Sequence[Mapping[str, Any]], wire: Mapping[str, Any]) -> None:
         answer_failure(wire, "reduce", error)
 
 
-def _reduce(wires: Sequence[Mapping[str, Any]], order: ReduceOrder, started: float) -> Reply:
-    parts = [ShardPart.from_wire(wire) for wire in wires]
+def _reduce(packed: Sequence[bytes], order: ReduceOrder, started: float) -> Reply:
+    parts = [ShardPart.from_wire(codec.loads(part)) for part in packed]
     params = SearchParams.from_wire(order.params)
     plan = runtime().plan
     rankings = _rankings(parts, order.queries, plan)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from celery import shared_task
 
-from compose.wire import names
+from compose.wire import codec, names
 from compose.wire.messages import Inspection, QueryBatch, SearchParams, ShardPart
 from indexstore.model import IndexConfig
 from indexstore.query import ShardHits, ShardQuery
@@ -23,24 +23,28 @@ _EVERY_CHUNK = 1 << 20  # an explanation adds up all chunks of a document
 
 
 @shared_task(name=names.SEARCH)
-def search(wire: Mapping[str, Any]) -> dict[str, Any]:
-    """Search one shard for a batch of queries; never raises, for its chord needs every part."""
+def search(wire: Mapping[str, Any]) -> bytes:
+    """Search one shard for a batch of queries; never raises, for its chord needs every part.
+
+    The part is packed here, once, and unpacked by ``reduce``: whoever hands it on between them
+    need not take it apart.
+    """
     started = time.time()
     target = (-1, -1)
     try:
         batch = QueryBatch.from_wire(wire)
         target = (int(batch.target[0]), int(batch.target[1]))
         if batch.is_late():
-            return ShardPart(*target, error="the deadline had passed").to_wire()
+            return _packed(ShardPart(*target, error="the deadline had passed"))
         state = runtime()
         shard = serving().shards[target]
         hits = shard.search(shard_query(batch, index_config(state.plan.indexes[target[0]])))
         if hits.applied_seq < batch.min_seq:
-            return ShardPart(*target, error="it has not read the log in time").to_wire()
-        return _part(target, hits, batch, started).to_wire()
+            return _packed(ShardPart(*target, error="it has not read the log in time"))
+        return _packed(_part(target, hits, batch, started))
     except Exception as error:
         logger.exception("search: shard %s could not answer", target)
-        return ShardPart(*target, error=f"{type(error).__name__}: {error}").to_wire()
+        return _packed(ShardPart(*target, error=f"{type(error).__name__}: {error}"))
 
 
 @shared_task(name=names.INSPECT)
@@ -79,6 +83,10 @@ def shard_query(batch: QueryBatch, config: IndexConfig) -> ShardQuery:
         group_size=_EVERY_CHUNK if params.explain else params.group_size,
         exclude=tuple(params.exclude),
     )
+
+
+def _packed(part: ShardPart) -> bytes:
+    return codec.dumps(part.to_wire())
 
 
 def _part(target: tuple[int, int], hits: ShardHits, batch: QueryBatch, started: float) -> ShardPart:
