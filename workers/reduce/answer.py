@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from compose.plan import IndexPlan
-from compose.wire.messages import SearchParams
+from compose.wire.messages import SearchParams, ShardPart
 from indexstore.model import LiveDocument
 from workers.reduce.explain import explain_document, explain_fusion, explain_words
 from workers.reduce.highlight import highlight, query_words
@@ -84,24 +84,27 @@ class Answerer:
     def _chunks(
         self, candidate: Candidate, text: str, words: frozenset[str]
     ) -> list[dict[str, Any]]:
-        part = candidate.part
-        if part.chunk_positions is None or part.chunk_scores is None:
-            return []
-        columns = self._columns.setdefault(id(part), ChunkColumns.of(part))
+        columns = self._columns_of(candidate.part)
         chunks: list[dict[str, Any]] = []
         for row in columns.range_of(candidate.row):
             chunk: dict[str, Any] = {
-                "position": int(part.chunk_positions[row]),
-                "score": float(part.chunk_scores[row]),
+                "position": columns.positions[row],
+                "score": columns.scores[row],
             }
-            if part.chunk_spans is not None:
-                start, end = part.chunk_spans[row].tolist()
+            if columns.spans is not None:
+                start, end = columns.spans[row]
                 if text and start >= 0:  # characters; seconds or pixels otherwise
                     start, end = int(start), int(end)
                     chunk |= self._excerpt(text[start:end], words)
                 chunk["span"] = [start, end]
             chunks.append(chunk)
         return chunks
+
+    def _columns_of(self, part: ShardPart) -> ChunkColumns:
+        columns = self._columns.get(id(part))
+        if columns is None:
+            columns = self._columns[id(part)] = ChunkColumns.of(part)
+        return columns
 
     def _excerpt(self, text: str, words: frozenset[str]) -> dict[str, str]:
         excerpt = {"text": text} if self._params.with_content else {}

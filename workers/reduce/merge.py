@@ -42,15 +42,24 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class ChunkColumns:
-    """Where the chunks of each document of a part begin and end."""
+    """The chunks of a part's documents as plain lists: single numbers of an array are dear."""
 
     starts: Sequence[int]
+    positions: Sequence[int]
+    scores: Sequence[float]
+    spans: Sequence[Sequence[float]] | None
 
     @classmethod
     def of(cls, part: ShardPart) -> ChunkColumns:
-        """Return the places of the chunks of ``part``."""
-        counts = np.zeros(0, np.int32) if part.chunk_counts is None else part.chunk_counts
-        return cls([0, *np.cumsum(counts).tolist()])
+        """Return the chunks of ``part``."""
+        if part.chunk_counts is None or part.chunk_positions is None or part.chunk_scores is None:
+            return cls([0] * (len(part.doc_ids) + 1), (), (), None)
+        return cls(
+            [0, *np.cumsum(part.chunk_counts).tolist()],
+            part.chunk_positions.tolist(),
+            part.chunk_scores.tolist(),
+            None if part.chunk_spans is None else part.chunk_spans.tolist(),
+        )
 
     def range_of(self, row: int) -> range:
         """Return the rows of the chunks of document ``row``."""
