@@ -24,7 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.elements import ColumnElement
 
 from indexstore.errors import (
@@ -47,6 +48,9 @@ TURN_PATIENCE_S = 10.0
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 _CHECKPOINT_TIMEOUT_MS = 200
+
+#: A round trip a read is too much to pay for the news that the server is still there.
+_IDLE_S = 1.0
 
 #: Threads of one process that read or write at the same time; more wait for a connection.
 POOL_SIZE = 32
@@ -241,14 +245,34 @@ def revision_of(connection: Connection) -> str:
 def _engine(url: URL, *, writes: bool) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, writes=writes)
-    return create_engine(
+    engine = create_engine(
         url,
         isolation_level="READ COMMITTED" if writes else "AUTOCOMMIT",
         pool_size=4,
         max_overflow=POOL_SIZE,
-        pool_pre_ping=writes,  # a lost write cannot be repeated blindly, a read can: see ``rows``
+        pool_pre_ping=writes,  # a lost write cannot be repeated blindly
         connect_args={"options": f"-c lock_timeout={int(BUSY_TIMEOUT_S * 1000)}"},
     )
+    if not writes:
+        _ping_when_idle(engine)
+    return engine
+
+
+def _ping_when_idle(engine: Engine) -> None:
+    """Ask a connection whether it still lives, but only when it was not in use just now."""
+
+    @event.listens_for(engine, "checkin")
+    def remember(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ping(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if time.monotonic() - record.info.get("used_at", 0.0) < _IDLE_S:
+            return
+        try:
+            connection.execute("SELECT 1")
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError from error  # the pool makes a new one
 
 
 def _sqlite_engine(url: URL, *, writes: bool) -> Engine:

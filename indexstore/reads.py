@@ -4,7 +4,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, select
+from sqlalchemy import bindparam, func, select
 
 from indexstore.document_codec import decode_content, decode_tags
 from indexstore.documents import STORED, stored_of
@@ -24,10 +24,12 @@ _LIVE = select(
     func.coalesce(documents.c.live_weight, documents.c.weight),
 ).where(_MINE, documents.c.live_version.is_not(None))
 
-_PENDING = select(
-    exists()
+#: The head of a small index; asked as EXISTS, PostgreSQL may read the whole table instead.
+_LONGEST_PENDING = (
+    select(documents.c.pending_since)
     .where(_MINE, documents.c.state == QUEUED)
-    .where(documents.c.pending_since <= bindparam("version"))
+    .order_by(documents.c.pending_since)
+    .limit(1)
 )
 
 _TOTAL = select(func.count()).select_from(documents).where(_MINE)
@@ -64,8 +66,8 @@ class Reads(Store):
 
     def has_pending(self, collection: str, up_to_version: int) -> bool:
         """Return whether anything accepted up to a version is not searchable yet."""
-        parameters = {"of": collection, "version": up_to_version}
-        return bool(self.database.rows(_PENDING, parameters)[0][0])
+        longest = self.database.rows(_LONGEST_PENDING, {"of": collection})
+        return bool(longest) and longest[0].pending_since <= up_to_version
 
     def count(self, collection: str) -> int:
         """Return how many documents there are, in any state."""

@@ -112,6 +112,32 @@ def test_a_lease_can_be_prolonged(ledger: Ledger) -> None:
     assert lease(ledger, 112) == ["b"]
 
 
+def test_work_that_is_handed_back_is_taken_up_at_once(ledger: Ledger) -> None:
+    """As an attempt, before all others; or as if it had never been handed out."""
+    accept(ledger, *(text_document(name) for name in "abcd"), lease_s=0)
+    lease(ledger, 100, limit=3)
+
+    handed_back = ledger.hand_back(C, ["c"], counts=True), ledger.hand_back(C, ["b"], counts=False)
+    again = ledger.lease(C, limit=10, lease_s=10, now=101)
+
+    assert handed_back == (1, 1)
+    assert [(p.document.doc_id, p.attempts) for p in again] == [("c", 2), ("b", 1), ("d", 1)]
+    assert ledger.hand_back(C, ["x"], counts=True) == 0
+
+
+def test_only_leases_that_ran_out_by_themselves_are_overdue(ledger: Ledger) -> None:
+    """What somebody handed back is known to be lost, not late."""
+    accept(ledger, text_document("a"), lease_s=0)
+    never = ledger.has_overdue(C, now=100)
+    lease(ledger, 100)
+
+    running, late = ledger.has_overdue(C, now=109), ledger.has_overdue(C, now=110)
+    ledger.hand_back(C, ["a"], counts=True)
+
+    assert (never, running, late) == (False, False, True)
+    assert not ledger.has_overdue(C, now=110)
+
+
 def test_failures_are_of_a_content(ledger: Ledger, log: Log) -> None:
     """A re-written, deleted or indexed document is not failed by news of its past."""
     store(ledger, log, text_document("indexed"))
@@ -163,3 +189,18 @@ def test_dead_letters_can_be_tried_again(ledger: Ledger, log: Log) -> None:
     assert [p.attempts for p in again] == [1, 1, 1]
     encode_all(log, again)
     assert [closed.state for closed in ledger.close_jobs()] == ["completed"]
+
+
+def test_a_fetched_medium_replaces_its_address(ledger: Ledger) -> None:
+    """The same content, brought into the store; one that was re-written meanwhile stays."""
+    accept(ledger, text_document("a"), lease_s=0)
+    brought = {"image": {"url": "http://example.com/a.png", "blob": "sha256:00"}}
+
+    early = ledger.settle_content(C, "a", 1, brought)
+    late = ledger.settle_content(C, "a", 99, {"text": "of another version"})
+
+    stored = ledger.get(C, "a")
+    assert stored is not None
+    assert (early, late) == (True, False)
+    assert stored.document.content == brought
+    assert stored.content_version == 1
