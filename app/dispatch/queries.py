@@ -20,6 +20,7 @@ from app.dispatch.model import BatchKey, SearchAnswer, SearchQuery
 from compose.plan import Plan
 from compose.wire import chords, names
 from compose.wire.chords import Call
+from compose.wire.locating import queue_of
 from compose.wire.messages import QueryBatch, Reply, SearchParams
 from compose.wire.presence import Directory
 from compose.wire.scatter import order_of, scatter
@@ -219,7 +220,8 @@ class QueryRunner:
             return
         stage = self._plan.stages[batch.stage]
         call = Call(QUERY_TASK[stage.kind], stage.queue, batch.to_wire())
-        chords.send(app, call, priority=priority)
+        # Its name passes on to the tasks that follow: a late batch can be found by it.
+        chords.send(app, call, priority=priority, task_id=batch.batch_id)
 
     async def _partial(self, batch: QueryBatch, future: asyncio.Future[Reply]) -> Reply:
         """Close the chord and have what came so far reduced.
@@ -229,16 +231,24 @@ class QueryRunner:
         """
         was_open, parts = await self._post(batch, partial(_close, batch.batch_id))
         if not future.done() and not was_open and not parts:
-            raise self._late(batch, self._plan.stages[batch.stage :])
+            raise await self._late(batch, self._plan.stages[batch.stage :])
         if parts:
             await self._post(batch, partial(_reduce, parts, order_of(batch).to_wire()))
         reply = await within(future, batch.deadline - time.time())
         if reply is None:
-            raise self._late(batch, ())
+            raise await self._late(batch, ())
         return reply
 
-    def _late(self, batch: QueryBatch, stages: Sequence[Any]) -> DeadlineError:
-        return self._late_on(self._path(stages, batch.targets), time.time() - batch.sent_at)
+    async def _late(self, batch: QueryBatch, stages: Sequence[Any]) -> DeadlineError:
+        """Return the error that names where the batch is, or the likeliest place."""
+        path = self._path(stages, batch.targets)
+        try:
+            ask = partial(_locate, batch.batch_id, [queue for _, queue in path])
+            found = await self._exchange.post(ask, timeout_s=_LOOK_S)
+        except NotReadyError:
+            found = None
+        here = [step for step in path if step[1] == found]
+        return self._late_on(here or path, time.time() - batch.sent_at)
 
     def _path(
         self, stages: Sequence[Any], targets: Sequence[tuple[int, int]]
@@ -260,6 +270,11 @@ def _close(batch_id: str, app: Any, _priority: int) -> tuple[bool, list[Any] | N
     """Return whether the chord was published, and its parts so far."""
     was_open = chords.is_open(app, batch_id)
     return was_open, chords.close(app, batch_id)
+
+
+def _locate(batch_id: str, queues: Sequence[str], app: Any, _priority: int) -> str | None:
+    """Return the queue that the batch came to."""
+    return queue_of(app, batch_id, queues)
 
 
 def _reduce(parts: list[Any], order: Mapping[str, Any], app: Any, priority: int) -> None:
