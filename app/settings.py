@@ -39,6 +39,15 @@ class Limits(BaseModel):
     )
 
 
+class Fetch(BaseModel):
+    """What bringing one medium from the web may cost, and where it may go."""
+
+    max_bytes: int = Field(256 * 1024 * 1024, ge=1, description="bytes of one medium")
+    timeout_s: float = Field(30.0, gt=0, description="seconds for one medium, redirects included")
+    max_redirects: int = Field(5, ge=0)
+    allow_private: bool = Field(default=False, description="also from private addresses")
+
+
 class Settings(BaseSettings):
     """Everything that a process is told from outside; ``GNES_`` + name, ``__`` for nesting.
 
@@ -80,6 +89,7 @@ class Settings(BaseSettings):
         None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
     )
     limits: Limits = Limits()
+    fetch: Fetch = Fetch()
 
     @classmethod
     def settings_customise_sources(

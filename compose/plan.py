@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 #: Queues every flow with an Indexer has beside those of its stages and shards.
 INDEX_QUEUE, REDUCE_QUEUE, BUILD_QUEUE = "index", "reduce", "build"
+#: The queue on which media are brought from the web; only of flows that take media.
+FETCH_QUEUE = "fetch"
+MEDIA = frozenset({"image", "video", "audio"})
 
 #: The branch that takes every modality which has no branch of its own.
 ANY_MODALITY = "*"
@@ -114,6 +117,11 @@ class Plan:
     reducers: tuple[ComponentSpec, ...] = ()
     worker_replicas: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def takes_media(self) -> bool:
+        """Tell whether some stage takes images, videos or sounds."""
+        return any(MEDIA & stage.branches.keys() for stage in self.stages)
+
     def queues(self) -> tuple[str, ...]:
         """Return every queue of the deployment, in the order a document and a query meet them."""
         return tuple(queue for queue, _ in self.worker_groups())
@@ -121,6 +129,8 @@ class Plan:
     def worker_groups(self) -> list[tuple[str, int]]:
         """Return (queue, number of worker processes) for every queue, each queue once."""
         groups: dict[str, int] = {}
+        if self.takes_media:
+            groups[FETCH_QUEUE] = self.worker_replicas.get(FETCH_QUEUE, 1)
         for stage in self.stages:
             groups[stage.queue] = max(groups.get(stage.queue, 0), stage.replicas)
         if self.indexes:

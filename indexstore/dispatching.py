@@ -1,11 +1,12 @@
 """What is still to be encoded: handed out under leases, given up, or tried again."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, select, update
 
+from indexstore.document_codec import encode_content
 from indexstore.documents import DOCUMENT_COLUMNS, document_of
 from indexstore.model import PendingDocument
 from indexstore.schema import documents, jobs
@@ -132,6 +133,24 @@ class Dispatching(Store):
         moment = time.time() if now is None else now
         return bool(self.database.rows(_OVERDUE, {"of": collection, "now": moment}))
 
+    def settle_content(
+        self, collection: str, doc_id: str, content_version: int, content: Mapping[str, Any]
+    ) -> bool:
+        """Replace a queued document's content by the same one, brought into the store.
+
+        A content that was re-written or deleted meanwhile is left alone; tells whether it was not.
+        """
+        settled = (
+            update(documents)
+            .where(_MINE, _QUEUED, documents.c.doc_id == bindparam("id"))
+            .where(documents.c.content_version == bindparam("at"))
+            .values(body=encode_content(content))
+        )
+        with self.database.writing() as connection:
+            read_collection(connection, collection, lock=True)
+            parameters = {"of": collection, "id": doc_id, "at": content_version}
+            return connection.execute(settled, parameters).rowcount > 0
+
     def record_failures(self, collection: str, failures: Sequence[tuple[str, int, str]]) -> int:
         """Mark contents that cannot be encoded: (doc_id, content_version, error); return how many.
 
@@ -220,13 +239,19 @@ _FAIL = (
 )
 
 
+#: Characters of an error that are kept: a model's traceback is for the worker's log.
+MAX_ERROR = 2000
+
+
 def fail_documents(
     connection: Connection, collection: str, failures: Sequence[tuple[str, int, str]]
 ) -> int:
     """Mark contents as failed, in a transaction that holds the collection; return how many."""
     now, failed = time.time(), 0
     for doc_id, content_version, error in failures:
-        why = error.replace("\x00", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL's text has no U+0000
+        why = error[:MAX_ERROR].replace(
+            "\x00", "\N{REPLACEMENT CHARACTER}"
+        )  # PostgreSQL's text has no U+0000
         parameters = {
             "of": collection, "of_doc_id": doc_id, "of_content": content_version,
             "why": why, "now": now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +34,10 @@ def hand_on_query(state: Runtime, batch: QueryBatch) -> None:
 def hand_on_documents(state: Runtime, batch: DocumentBatch, **options: Any) -> None:
     """Send a batch of documents to the stage it wants next; the last one is the chord's header."""
     priority = state.priority(bulk=True)
+    if batch.stage == 0 and any(_wants_fetching(item) for item in batch.items):
+        call = Call(names.FETCH, names.FETCH_QUEUE, batch.to_wire())
+        chords.send(current_app, call, priority=priority, **options)
+        return
     batch = replace(batch, stage=_next_stage(state, batch))
     if batch.stage < len(state.plan.stages):
         stage = state.plan.stages[batch.stage]
@@ -44,6 +49,13 @@ def hand_on_documents(state: Runtime, batch: DocumentBatch, **options: Any) -> N
     chords.join(
         current_app, batch.group_id, batch.group_index, call, finish, priority=priority, **options
     )
+
+
+def _wants_fetching(item: Mapping[str, Any]) -> bool:
+    """Tell whether a document's medium is still only an address."""
+    medium = item["content"].get(item["modality"])
+    is_address = isinstance(medium, Mapping) and "url" in medium and "blob" not in medium
+    return is_address and item["error"] is None
 
 
 def _next_stage(state: Runtime, batch: DocumentBatch) -> int:

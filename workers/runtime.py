@@ -28,6 +28,7 @@ from indexstore.cache import EmbeddingCache
 from indexstore.ledger import Ledger
 from indexstore.log import Log
 from indexstore.manifest import Manifest
+from indexstore.media import MediaStore
 from indexstore.migrations import migrate
 from indexstore.model import IndexConfig
 from indexstore.place import Place
@@ -95,6 +96,11 @@ class Runtime:
         """The embedding cache of this machine."""
         path = Path(self.settings["data_dir"]) / "cache.db"
         return EmbeddingCache.open(path, max_bytes=self.settings["cache_bytes"])
+
+    @cached_property
+    def media(self) -> MediaStore:
+        """The store of images, sounds and films."""
+        return MediaStore(self.settings["blob_url"])
 
     @property
     def keeps_texts(self) -> bool:

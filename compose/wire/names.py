@@ -16,6 +16,8 @@ INDEX: Final = "gnes.index"
 FINISH: Final = "gnes.finish"
 BUILD: Final = "gnes.build"
 
+FETCH: Final = "gnes.fetch"
+FETCH_QUEUE: Final = "fetch"
 REDUCE_QUEUE: Final = "reduce"
 INDEX_QUEUE: Final = "index"
 BUILD_QUEUE: Final = "build"

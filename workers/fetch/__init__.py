@@ -1,0 +1,1 @@
+"""Media brought from the web, without a way into the private network."""
