@@ -12,6 +12,9 @@ from indexstore.names import unknown
 ENGINES = {
     "exact": "indexstore.engines.exact:ExactEngine",
     "hnsw": "indexstore.engines.hnsw:HnswEngine",
+    "hnswlib": "indexstore.engines.hnswlib:HnswlibEngine",
+    "faiss": "indexstore.engines.factory:FactoryEngine",
+    "binary": "indexstore.engines.binary:BinaryEngine",
 }
 SHARD_OPTIONS = frozenset({"score"})  # options of the index that are no engine's business
 

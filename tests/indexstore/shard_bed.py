@@ -1,5 +1,6 @@
 """A collection in a temporary folder, written to as the pipeline does, and its oracle."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from indexstore.model import ChunkTable, Document, EncodedDocument, Float32, Ind
 from indexstore.place import Place
 from indexstore.query import ShardHits, ShardQuery
 from indexstore.shard import Shard
+
+# On busy cores the threads of one small product spend their time waiting for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 COLLECTION = "bed"
 Answer = list[list[tuple[str, float]]]

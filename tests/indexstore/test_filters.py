@@ -234,6 +234,6 @@ def test_a_filter_without_end_is_refused() -> None:
         deep = {"must": [deep]}
     wide = {"must": [{"is_empty": {"key": "x"}}] * 5000}
 
-    for given in (deep, wide):
+    for large in (deep, wide):
         with pytest.raises(InvalidFilterError, match="too large"):
-            parse_filter(given)
+            parse_filter(large)
