@@ -14,6 +14,9 @@ EMBEDDING = "embedding"
 #: A modality whose chunks are of another one: frames of a video are images.
 _CUT_INTO: Mapping[str, tuple[str, ...]] = {"video": ("video", "image"), "audio": ("audio",)}
 
+#: Worker processes that one flow may ask for.
+MAX_PROCESSES = 4096
+
 Branches = Mapping[str, Resolved]
 
 
@@ -31,9 +34,19 @@ def check_flow(flow: Flow, resolved: Mapping[str, Branches], reading: Reading) -
             step = _indexer(step, branches, reading)  # noqa: PLW2901 - as above
         checked[step.id] = step
     flow = replace(flow, steps=tuple(checked.values()))
+    _check_size(flow, reading)
     for step in flow.of_service("Indexer"):
         _check_dimension(step, flow, resolved[step.id], reading)
     return flow
+
+
+def _check_size(flow: Flow, reading: Reading) -> None:
+    """A flow cannot ask for more processes than any cluster, or drawing, could hold."""
+    processes = sum(step.index_shards * step.index_replicas for step in flow.steps)
+    if processes > MAX_PROCESSES:
+        mark = flow.steps[0].mark
+        expected = f"at most {MAX_PROCESSES}"
+        reading.add(mark, "services", f"{processes} processes are asked for", expected=expected)
 
 
 def _by_modality(branches: Branches) -> dict[str, Resolved]:

@@ -44,7 +44,8 @@ class Option:
     def takes(self, value: Any) -> bool:
         """Whether the value has one of the option's types."""
         if self.allowed():
-            return value in self.allowed() or (value is None and not self.required)
+            is_optional = not self.required or not {"null", "none"}.isdisjoint(self.types())
+            return value in self.allowed() or (value is None and is_optional)
         if value is None and self.default is None and not self.required:
             return True
         kinds = [_SCALARS.get(name) for name in self.types()]

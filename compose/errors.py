@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
+#: So many names are still read; a list of more only hides what is wrong.
+MAX_CHOICES = 30
+
 
 class Fault(NamedTuple):
     """One thing wrong at one place: which key, what stands there, what was expected.
@@ -80,6 +83,8 @@ def nearest(name: object, valid: Iterable[str]) -> str:
 
 
 def one_of(valid: Iterable[str]) -> str:
-    """Return the choices as words: "a, b or c"."""
+    """Return the choices as words: "a, b or c"; of very many, the first ones."""
     names = [str(name) for name in valid]
+    if len(names) > MAX_CHOICES:
+        return f"{', '.join(names[:MAX_CHOICES])}, ... ({len(names)} in all)"
     return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -6,7 +6,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,11 +94,18 @@ def _read(text: str, file: str, reading: Reading) -> Flow:
     if not root.is_mapping:
         expected = "a mapping with `services`"
         raise FlowError(root.mark.fault("", "the file is no mapping", expected=expected))
-    reader = _FlowReader(reading, root)
-    flow = reader.flow()
+    try:
+        flow = _FlowReader(reading, root).flow()
+    except FlowError as error:
+        raise _in_order(error.faults) from None
     if reading.faults:
-        raise FlowError(*sorted(set(reading.faults), key=lambda fault: fault[:3]))
+        raise _in_order(reading.faults)
     return flow
+
+
+def _in_order(faults: Iterable[Fault]) -> FlowError:
+    """Return the error with each fault once, as they stand in the file."""
+    return FlowError(*sorted(set(faults), key=lambda fault: fault[:3]))
 
 
 class _FlowReader:

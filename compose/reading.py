@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from compose.catalog import Catalog
-from compose.errors import Fault, nearest, one_of
+from compose.component import Component
+from compose.errors import Fault, FlowError, nearest, one_of
 from compose.source import Mark, Node
+
+#: Looking for the nearest name takes a millisecond or two, which hostile text must not multiply.
+MAX_FAULTS = 50
 
 
 @dataclass(slots=True)
@@ -22,12 +26,19 @@ class Reading:
     environ: Mapping[str, str] | None = None
     faults: list[Fault] = field(default_factory=list)
     digests: set[str] = field(default_factory=set)
+    plugins: dict[Path, tuple[Component, ...]] = field(default_factory=dict)
 
     def add(
         self, mark: Mark, key: str, problem: str, *, expected: str = "", near: str = ""
     ) -> None:
-        """Note one fault and go on."""
+        """Note one fault and go on.
+
+        Raises:
+            FlowError: there are so many already that nobody would read further.
+        """
         self.faults.append(mark.fault(key, problem, expected=expected, nearest=near))
+        if len(self.faults) >= MAX_FAULTS:
+            raise FlowError(*self.faults)
 
     def check_keys(self, node: Node, allowed: tuple[str, ...], key: str) -> None:
         """Note every key that is not among the allowed ones."""

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -151,11 +152,14 @@ class SpecReader:
         try:
             node = read_yaml(text, file=f"{mark.file}:{mark.line} {key}")
         except FlowError as error:
-            self.reading.faults.extend(error.faults)
+            self._extend(error)
             return None
         return self._deeper().read(node, key)
 
     # -- files
+
+    def _extend(self, error: FlowError) -> None:
+        self.reading.faults.extend(error.faults)
 
     def _deeper(self, folder: Path | None = None) -> "SpecReader":
         return replace(self, depth=self.depth + 1, folder=folder or self.folder)
@@ -177,7 +181,7 @@ class SpecReader:
             with path.open(encoding="utf-8") as file:
                 node = read_yaml(file.read(MAX_CHARACTERS + 1), file=str(path))
         except FlowError as error:
-            self.reading.faults.extend(error.faults)
+            self._extend(error)
         except (OSError, UnicodeDecodeError) as error:
             self.reading.add(mark, key, f"{path} cannot be read: {error}")
         else:
@@ -212,13 +216,15 @@ class SpecReader:
 
     def _plugin_components(self, mark: Mark) -> list[Component]:
         """Return the classes of the plug-in files; a later file wins over an earlier one."""
-        found: list[Component] = []
-        for path in reversed(self.plugins):
-            try:
-                found.extend(describe(path))
-            except (OSError, ValueError) as error:
-                self.reading.add(mark, "py_path", f"{path.name}: {error}")
-        return found
+        known = self.reading.plugins
+        for path in self.plugins:
+            if path not in known:
+                try:
+                    known[path] = describe(path)
+                except (OSError, ValueError) as error:
+                    known[path] = ()
+                    self.reading.add(mark, "py_path", f"{path.name}: {error}")
+        return [component for path in reversed(self.plugins) for component in known[path]]
 
     # -- classes and their options
 
@@ -282,9 +288,7 @@ class SpecReader:
         """Whether a name is defined elsewhere: an entry point, or a dotted path of the operator."""
         if self.folder is None:
             return False
-        if name in entry_points(group="gnes.components").names:
-            return True
-        return _DOTTED.fullmatch(name) is not None
+        return name in _entry_points() or _DOTTED.fullmatch(name) is not None
 
     def _unknown(self, name: str, mark: Mark, key: str, own: Catalog) -> None:
         elsewhere = self.reading.catalog.kinds_of(name) + own.kinds_of(name)
@@ -295,6 +299,12 @@ class SpecReader:
             problem = f"{name!r} is {article} {elsewhere[0]}, not {one_of(self.kinds)}"
         expected = f"a component of kind {one_of(self.kinds)}, or a file"
         self.reading.add(mark, key, problem, expected=expected, near=nearest(name, names))
+
+
+@cache
+def _entry_points() -> frozenset[str]:
+    """Return the components that installed packages offer; looking for them reads every one."""
+    return frozenset(entry_points(group="gnes.components").names)
 
 
 def _holds_components(component: Component, options: Node | None) -> bool:
