@@ -39,6 +39,22 @@ class AddressError(SupervisorError):
         )
 
 
+class FlowFileError(SupervisorError):
+    """The flow file cannot be read."""
+
+    exit_code = 2
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return (
+            f"cannot read the flow file {self.path} ({self.reason}): name another as in "
+            "`gnes up FLOW`, or none for the default flow"
+        )
+
+
 class DataFolderInUseError(SupervisorError):
     """Another deployment runs in this data folder."""
 

@@ -17,7 +17,7 @@ from typing import Any
 from app.settings import REPOSITORY, Settings
 from app.supervisor.broker import EmbeddedBroker
 from app.supervisor.deployment import DataFolder, DeploymentState, make_scratch
-from app.supervisor.errors import AddressError, PortInUseError, StartFailedError
+from app.supervisor.errors import AddressError, FlowFileError, PortInUseError, StartFailedError
 from app.supervisor.fleet import Fleet
 from app.supervisor.logs import Screen, tail
 from app.supervisor.supervisor import Supervisor
@@ -56,7 +56,7 @@ class Launch:
 
         Raises: SupervisorError and compose's FlowError, before or while starting; nothing is left.
         """
-        plan = load_plan(self._config.flow)
+        plan = plan_at(self._config.flow)
         if "port" not in self._config.model_fields_set:  # flag and environment go before the flow
             self._config = self._config.model_copy(update={"port": plan.port})
         with self._held_folder() as lock:
@@ -156,6 +156,17 @@ class Launch:
             if child.restarts >= GIVE_UP_DEATHS:
                 words = "\n".join(f"    {line}" for line in tail(child.log_path, 12))
                 raise StartFailedError(child.spec.name, child.outcome, words)
+
+
+def plan_at(path: Path) -> Plan:
+    """Return the plan of a flow file.
+
+    Raises: FlowFileError: it cannot be read; FlowError: it has faults.
+    """
+    try:
+        return load_plan(path)
+    except OSError as error:
+        raise FlowFileError(path, error.strerror or str(error)) from error
 
 
 def check_address(host: str, port: int) -> None:

@@ -102,6 +102,16 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     made.data.wait_until_free(20)
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A deployment that several tests look at, and that is itself again after each."""
+    made = Deployment(tmp_path_factory.mktemp("running"))
+    made.start()
+    yield made
+    made.process.terminate()
+    made.process.wait(60)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_however_it_ends_no_process_stays(deployment: Deployment, number: signal.Signals) -> None:
     """Ctrl-C, TERM and even KILL of the supervisor end broker, workers and API."""
@@ -135,32 +145,30 @@ def test_documents_are_found_and_survive_a_restart(deployment: Deployment) -> No
     assert json.loads(after.stdout)["hits"][0]["id"] == "d2"
 
 
-def test_a_killed_worker_is_replaced(deployment: Deployment) -> None:
+def test_a_killed_worker_is_replaced(running: Deployment) -> None:
     """A worker that was killed runs again, and searches are answered in full by then."""
-    state = deployment.start()
+    state = running.data.state()
     victim = next(process for process in state.processes if process.queue == "encode")
     assert victim.pid is not None
 
     os.kill(victim.pid, signal.SIGKILL)
 
     def is_replaced() -> bool:
-        now = next(p for p in deployment.data.state().processes if p.name == victim.name)
+        now = next(p for p in running.data.state().processes if p.name == victim.name)
         return now.restarts == 1 and now.state == "running" and now.pid != victim.pid
 
     assert wait_until(is_replaced, 10)
-    with deployment.client() as client:
+    with running.client() as client:
         assert _eventually(lambda: client.call("GET", "/readyz", retries=8)["ready"])
 
 
-def test_a_second_start_in_the_same_folder_is_refused(deployment: Deployment) -> None:
+def test_a_second_start_in_the_same_folder_is_refused(running: Deployment) -> None:
     """The second one says which process is there, and does not touch the first."""
-    deployment.start()
-
-    second = deployment.run("up", str(deployment.flow), "--port", str(free_port()))
+    second = running.run("up", str(running.flow), "--port", str(free_port()))
 
     assert second.returncode == 1
-    assert f"process {deployment.process.pid} already runs" in second.stderr
-    assert deployment.run("status").returncode == 0
+    assert f"process {running.process.pid} already runs" in second.stderr
+    assert running.run("status").returncode == 0
 
 
 def test_a_port_in_use_is_said_before_anything_starts(deployment: Deployment) -> None:
