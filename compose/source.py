@@ -38,6 +38,8 @@ _INT = re.compile(r"[-+]?[0-9]{1,40}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]{1,40}|[0-9]{1,40}(\.[0-9]{0,40})?)([eE][-+]?[0-9]{1,4})?")
 _HEX = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _OCTAL = re.compile(r"0o[0-7]{1,21}")
+_BRACKET = re.compile(r"[\[\]{}]")
+_MAX_BRACKETS = 4 * MAX_DEPTH
 _WORDS: Mapping[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -108,6 +110,10 @@ def read_yaml(text: str, *, file: str) -> Node:
     if len(text) > MAX_CHARACTERS:
         problem = f"the file has {len(text)} characters"
         raise FlowError(start.fault("", problem, expected=f"at most {MAX_CHARACTERS}"))
+    if _opens_too_much(text):
+        raise FlowError(
+            start.fault("", "nested too deeply", expected=f"at most {MAX_DEPTH} levels")
+        )
     try:
         return _Composer(text, file).document()
     except MarkedYAMLError as error:
@@ -120,6 +126,20 @@ def read_yaml(text: str, *, file: str) -> Node:
             raise
         problem = " ".join(str(error).split())[:200]
         raise FlowError(start.fault("", f"no valid YAML: {problem}")) from None
+
+
+def _opens_too_much(text: str) -> bool:
+    """Whether brackets stand so deep in each other that scanning them would be slow.
+
+    ruamel looks a thousand characters ahead at every open bracket. Brackets in quotes are counted
+    too, which is why the bound is far above ``MAX_DEPTH``.
+    """
+    depth = 0
+    for found in _BRACKET.finditer(text):
+        depth += 1 if found.group() in "[{" else -1
+        if depth > _MAX_BRACKETS:
+            return True
+    return False
 
 
 class _Composer:

@@ -28,6 +28,8 @@ HOSTILE = {
     "yaml in a string in a string": "services:\n- {name: Encoder, yaml_path: '!A {x: "
     + "[" * 5_000
     + "'}\n",
+    "much yaml in strings": "services:\n"
+    + ("- {name: Encoder, yaml_path: '!A {x: " + "[" * 90 + "'}\n") * 480,
     "a plug-in": "services:\n- {name: Encoder, uses: X, py_path: /etc/passwd}\n",
     "a dotted path": "services:\n- {name: Encoder, uses: os.system, with: {command: ls}}\n",
     "an object": "services:\n- {name: Encoder, yaml_path: !!python/object/apply:os.system [ls]}\n",
