@@ -278,7 +278,7 @@ def _ping_when_idle(engine: Engine) -> None:
 def _sqlite_engine(url: URL, *, writes: bool) -> Engine:
     engine = create_engine(
         url,
-        pool_size=4,
+        pool_size=POOL_SIZE,  # idle ones cost a file handle
         max_overflow=POOL_SIZE,
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
     )

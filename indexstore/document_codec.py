@@ -32,7 +32,10 @@ _to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 def encode_content(content: Mapping[str, Any]) -> bytes:
-    """Return a content as bytes: the text itself, or msgpack; deflated when it is long."""
+    """Return a content as bytes: the text itself, or msgpack; deflated when it is long.
+
+    Raises:   TypeError, ValueError or OverflowError: it holds what msgpack cannot say.
+    """
     if len(content) == 1 and isinstance(content.get("text"), str):
         kind, deflated = _TEXT, _DEFLATED_TEXT
         raw = content["text"].encode("utf-8", "surrogatepass")
@@ -126,8 +129,13 @@ def check_weight(doc_id: str, weight: float) -> None:
 
     Raises:   InvalidDocumentError: it is not a finite number.
     """
-    if not math.isfinite(weight):
-        raise InvalidDocumentError(doc_id, f"its weight is {weight}; send a finite number")
+    try:
+        is_usable = math.isfinite(weight)
+    except OverflowError:  # an integer beyond every float
+        is_usable = False
+    if not is_usable:
+        shown = str(weight)[:40]
+        raise InvalidDocumentError(doc_id, f"its weight is {shown}; send a finite number")
 
 
 def payload_hash(documents: list[dict[str, Any]]) -> str:

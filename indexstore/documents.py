@@ -14,6 +14,7 @@ from indexstore.document_codec import (
     encode_tags,
     encode_vector,
 )
+from indexstore.errors import InvalidDocumentError
 from indexstore.model import Document, StoredDocument, slot_of
 from indexstore.schema import documents
 from indexstore.store import AnyRow
@@ -49,11 +50,16 @@ def row_of(document: Document) -> dict[str, Any]:
     Raises:   InvalidDocumentError: it cannot be stored.
     """
     check_document(document)
+    try:
+        body = encode_content(document.content)
+    except (TypeError, ValueError, OverflowError) as error:
+        reason = f"its content cannot be encoded ({error}); send text and references only"
+        raise InvalidDocumentError(document.doc_id, reason) from error
     return {
         "doc_id": document.doc_id,
         "slot": slot_of(document.doc_id),
         "modality": document.modality,
-        "body": encode_content(document.content),
+        "body": body,
         "tags": encode_tags(document.doc_id, document.tags),
         "weight": float(document.weight),
         "vector": encode_vector(document.vector),

@@ -5,17 +5,21 @@ import time
 from sqlalchemy import delete, or_, select
 
 from indexstore.schema import leases
-from indexstore.store import Store
+from indexstore.store import AnyRow, Store
 
 
 class Leases(Store):
     """Take, keep and drop leases; a dead owner's runs out by itself."""
 
     def take_lease(self, name: str, owner: str, ttl_s: float, *, now: float | None = None) -> bool:
-        """Take or prolong a lease for ``ttl_s`` seconds; False while another owner holds it."""
+        """Take or prolong a lease for ``ttl_s`` seconds; False while another owner holds it.
+
+        Asking often costs no write: one's own lease is prolonged when half of it is gone.
+        """
         moment = time.time() if now is None else now
-        if self._is_held_by_another(name, owner, moment):
-            return False  # asking often costs no lock
+        held = self._held(name, moment)
+        if held is not None and (held.owner != owner or held.expires_at > moment + ttl_s / 2):
+            return bool(held.owner == owner)
         statement = self._insert(leases)
         free = or_(leases.c.owner == owner, leases.c.expires_at <= moment)
         taken = statement.on_conflict_do_update(
@@ -36,10 +40,10 @@ class Leases(Store):
     def lease_owner(self, name: str, *, now: float | None = None) -> str | None:
         """Return who holds a lease, or None."""
         moment = time.time() if now is None else now
-        query = select(leases.c.owner).where(leases.c.name == name, leases.c.expires_at > moment)
-        rows = self.database.rows(query, {})
-        return str(rows[0].owner) if rows else None
+        held = self._held(name, moment)
+        return None if held is None else str(held.owner)
 
-    def _is_held_by_another(self, name: str, owner: str, moment: float) -> bool:
-        holder = self.lease_owner(name, now=moment)
-        return holder is not None and holder != owner
+    def _held(self, name: str, moment: float) -> AnyRow | None:
+        query = select(leases).where(leases.c.name == name, leases.c.expires_at > moment)
+        rows = self.database.rows(query, {})
+        return rows[0] if rows else None

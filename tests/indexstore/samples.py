@@ -1,11 +1,14 @@
 """Documents, chunks and segments to write tests with."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sqlalchemy import event
 
+from indexstore.database import Database
 from indexstore.ledger import Ledger
 from indexstore.log import Log
 from indexstore.model import (
@@ -82,3 +85,21 @@ def segment(seq_from: int, seq_to: int, **fields: Any) -> SegmentInfo:
         "checksum": "sha256:0", "path": "segments/x", "created_at": time.time(),
     }  # fmt: skip
     return SegmentInfo(**{**known, **fields}, seq_from=seq_from, seq_to=seq_to)
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[str]]:
+    """Collect the statements that are run within the block."""
+    run: list[str] = []
+
+    def note(*event_of: Any) -> None:
+        run.append(event_of[2])
+
+    engines = (database._reader, database._writer)
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield run
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)

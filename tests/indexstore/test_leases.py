@@ -12,6 +12,16 @@ def test_a_lease_has_one_owner(ledger: Ledger) -> None:
     assert ledger.lease_owner("sweep", now=115) == "a"
 
 
+def test_asking_often_writes_seldom(ledger: Ledger) -> None:
+    """A lease is prolonged when half of it is gone, so an owner that asks by then keeps it."""
+    ledger.take_lease("sweep", "a", 10, now=100)
+
+    soon = ledger.take_lease("sweep", "a", 10, now=104), ledger.lease_owner("sweep", now=111)
+    later = ledger.take_lease("sweep", "a", 10, now=105), ledger.lease_owner("sweep", now=114)
+
+    assert (soon, later) == ((True, None), (True, "a"))
+
+
 def test_a_lease_that_ran_out_is_anybodys(ledger: Ledger) -> None:
     """A dead owner costs others the rest of its lease, no more."""
     ledger.take_lease("sweep", "a", 10, now=100)

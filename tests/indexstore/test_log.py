@@ -13,6 +13,7 @@ from tests.indexstore.samples import (
     append,
     chunks_of,
     encoded,
+    statements,
     store,
     tail,
     text_document,
@@ -126,6 +127,19 @@ def test_a_document_without_chunks_is_indexed(ledger: Ledger, log: Log) -> None:
     (row,) = tail(log)
     assert row.chunks is not None
     assert (len(row.chunks), row.version) == (0, 2)
+
+
+def test_a_batch_is_a_handful_of_statements(ledger: Ledger, log: Log) -> None:
+    """In one transaction, however many documents it has."""
+    batch = [text_document(f"d{n}") for n in range(64)]
+    acceptance = accept(ledger, *batch)
+    pairs = zip(batch, acceptance.versions, strict=True)
+    documents = [encoded(document.doc_id, version) for document, version in pairs]
+
+    with statements(ledger.database) as run:
+        append(log, *documents)
+
+    assert len(run) <= 7
 
 
 def test_appending_nothing_is_nothing(ledger: Ledger, log: Log) -> None:
