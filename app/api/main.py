@@ -28,6 +28,7 @@ from app.api import (
 )
 from app.api.auth import Gate
 from app.api.envelope import Envelope
+from app.api.express import Express
 from app.api.house import House
 from app.api.metrics import Metrics
 from app.api.schemas import filters
@@ -41,7 +42,7 @@ from compose.planning import load_plan
 from indexstore.ledger import Ledger
 from indexstore.migrations import migrate
 
-#: In the order in which routes are tried: the hot one first.
+#: In the order in which routes are tried.
 RESOURCES = (
     search, scroll, deleting, documents, collections, jobs, events, dead_letters, encode, cluster,
     health, metrics, gnes_aliases,
@@ -71,7 +72,6 @@ def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
     )
     app.state.house = house
     app.state.metrics = Metrics(house.plan.collection)
-    app.router.routes.append(search.HOT_ROUTE)
     for resource in RESOURCES:
         app.include_router(resource.router)
     docs.install(app)
@@ -83,6 +83,7 @@ def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
 
 def _wrap(app: FastAPI, config: Settings) -> None:
     """Put the layers around the routes; the last one added is the outermost."""
+    app.add_middleware(Express, collection=app.state.house.plan.collection)
     app.add_middleware(
         Gate,
         api_key=config.api_key,

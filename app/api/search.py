@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from app.api.body import read_json
 from app.api.house import House, answer, house_of
@@ -53,16 +52,6 @@ async def search(request: Request, collection: str) -> Response:
     """
     house_of(request).collection(collection)
     return await run(SearchBody.read(await read_json(request)), request)
-
-
-async def _hot(request: Request) -> Response:
-    """Serve a search without FastAPI's resolving of parameters, which costs as much again."""
-    request.scope["route"] = HOT_ROUTE  # as FastAPI does, for the metrics
-    return await search(request, request.path_params["collection"])
-
-
-#: Matches before the route above, which is there to be described.
-HOT_ROUTE = Route(f"{router.prefix}/search", _hot, methods=["POST"])
 
 
 @router.post(

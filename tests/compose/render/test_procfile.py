@@ -30,7 +30,7 @@ def test_the_api_takes_its_address_from_the_environment() -> None:
     (api, *workers) = processes(PLAN)
 
     assert api.argv[:3] == ("uvicorn", "app.api.main:create", "--factory")
-    assert api.argv[3:] == ("--host", "$GNES_HOST", "--port", "$GNES_PORT")
+    assert api.argv[3:7] == ("--host", "$GNES_HOST", "--port", "$GNES_PORT")
     assert api.queue is None
     assert [worker.queue for worker in workers][:4] == ["encode", "encode", "encode", "index"]
 
