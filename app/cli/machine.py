@@ -20,9 +20,8 @@ from app.cli.common import DataDirOption, JsonOption, console, emit, size_of
 from app.settings import Settings
 from app.supervisor.deployment import DataFolder
 from app.supervisor.errors import NotRunningError, SupervisorError
-from app.supervisor.launch import answers, check_address
+from app.supervisor.launch import answers, check_address, plan_at
 from compose.errors import FlowError
-from compose.planning import load_plan
 
 Verdict = Literal["ok", "warning", "fault"]
 PACKAGES = {
@@ -87,8 +86,8 @@ def _package(name: str) -> Finding:
 
 def _flow(config: Settings) -> Finding:
     try:
-        plan = load_plan(config.flow)
-    except (FlowError, OSError) as error:
+        plan = plan_at(config.flow)
+    except (FlowError, SupervisorError) as error:
         return Finding("flow", "fault", str(error), "mend the flow file, or name one in GNES_FLOW")
     return Finding("flow", "ok", f"{config.flow}: queues {', '.join(plan.queues())}")
 

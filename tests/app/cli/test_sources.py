@@ -11,7 +11,7 @@ from app.cli.sources import documents_in, documents_of
 
 
 def test_a_text_file_holds_a_document_a_line(tmp_path: Path) -> None:
-    """Blank lines are no documents; ids say file and line, so that feeding twice changes nothing."""
+    """Blank lines are none; ids say file and line, so that feeding twice changes nothing."""
     path = tmp_path / "lines.txt"
     path.write_text("first\n\n  second  \n")
 
