@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
 from celery import shared_task
+from numpy.typing import NDArray
 
 from compose.plan import StagePlan
 from compose.wire import names
 from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch
+from workers import carrying
 from workers.answering import as_query_stage
 from workers.component import Chunk, Encoder
 from workers.embedding_cache import remember
@@ -41,6 +44,7 @@ def _encode_documents(batch: DocumentBatch) -> None:
     items = _encode_items(state, stage, batch.documents())
     last = batch.stage + 1 == len(state.plan.stages)
     if last:
+        items = [carrying.emptied(item) for item in items]
         remember(state, items)
     hand_on_documents(
         state,
@@ -54,9 +58,13 @@ def _encode_queries(batch: QueryBatch, started: float) -> None:
     encoder: Encoder = state.component(stage, batch.modality)
     if batch.owners is None or batch.weights is None:
         raise ValueError("a batch of queries reached encode without chunks")
-    chunks = _chunks(stage, batch)
-    rows = np.asarray(encoder.encode(chunks))
-    embeddings = {**batch.embeddings, stage.vector: rows}
+    try:
+        rows = np.asarray(encoder.encode(_chunks(stage, batch, batch.chunk_arrays)))
+    except Exception as error:
+        if batch.queries == 1:
+            raise
+        logger.warning("encode: a batch of queries failed (%s): one by one", error)
+        batch, rows = _encode_one_by_one(encoder, stage, batch)
     is_last = batch.stage + 1 == len(state.plan.stages)
     hand_on_query(
         state,
@@ -64,20 +72,54 @@ def _encode_queries(batch: QueryBatch, started: float) -> None:
             "encode",
             started,
             stage=batch.stage + 1,
-            embeddings=embeddings,
+            embeddings={**batch.embeddings, stage.vector: rows},
             chunk_texts=() if is_last else batch.chunk_texts,
+            chunk_arrays=() if is_last else batch.chunk_arrays,
         ),
     )
 
 
-def _chunks(stage: StagePlan, source: QueryBatch | DocumentItem) -> list[Chunk]:
+def _encode_one_by_one(
+    encoder: Encoder, stage: StagePlan, batch: QueryBatch
+) -> tuple[QueryBatch, NDArray[np.float32]]:
+    """Return the batch without the queries that cannot be encoded, and the rows of the others.
+
+    One query's content must not cost those that happened to travel with it.
+    """
+    owners = np.asarray(batch.owners)
+    chunks = _chunks(stage, batch, batch.chunk_arrays)
+    rows: list[NDArray[np.float32]] = [np.zeros((0, encoder.dim), np.float32)]
+    failures: list[tuple[int, str]] = []
+    for query in np.unique(owners).tolist():
+        mine = [
+            chunk for chunk, owner in zip(chunks, owners.tolist(), strict=True) if owner == query
+        ]
+        try:
+            rows.append(np.asarray(encoder.encode(mine)))
+        except Exception as error:  # noqa: BLE001  # told to this query alone
+            failures.append((query, str(error)))
+    kept = ~np.isin(owners, [query for query, _ in failures])
+    remaining = replace(
+        batch,
+        owners=owners[kept],
+        weights=np.asarray(batch.weights)[kept],
+        chunk_texts=tuple(compress(batch.chunk_texts, kept.tolist())),
+        chunk_arrays=tuple(compress(batch.chunk_arrays, kept.tolist())),
+        embeddings={name: matrix[kept] for name, matrix in batch.embeddings.items()},
+        failures=(*batch.failures, *failures),
+    )
+    return remaining, np.concatenate(rows)
+
+
+def _chunks(
+    stage: StagePlan, source: QueryBatch | DocumentItem, arrays: carrying.Arrays
+) -> list[Chunk]:
     """Return what ``stage`` encodes: the chunks themselves, or vectors an earlier stage made."""
     if stage.reads is not None:
         rows = source.embeddings[stage.reads]
         return [Chunk(position, array=row) for position, row in enumerate(rows)]
-    if source.chunk_arrays:
-        arrays = enumerate(source.chunk_arrays)
-        return [Chunk(position, array=array) for position, array in arrays]
+    if arrays:
+        return [Chunk(position, array=array) for position, array in enumerate(arrays)]
     return [Chunk(position, text=text) for position, text in enumerate(source.chunk_texts)]
 
 
@@ -106,7 +148,9 @@ def _encode_group(
     state: Runtime, stage: StagePlan, group: Sequence[DocumentItem]
 ) -> dict[str, DocumentItem]:
     encoder: Encoder = state.component(stage, group[0].modality)
-    chunks = [chunk for item in group for chunk in _chunks(stage, item)]
+    chunks = [
+        chunk for item in group for chunk in _chunks(stage, item, carrying.unload(state, item))
+    ]
     rows = np.asarray(encoder.encode(chunks))
     ends = np.cumsum([0 if item.positions is None else len(item.positions) for item in group])
     parts = np.split(rows, ends[:-1])

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from celery import shared_task
 
-from compose.plan import StagePlan
+from compose.plan import MEDIA, StagePlan
 from compose.wire import names
 from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch
+from workers import carrying
 from workers.answering import as_query_stage
 from workers.component import Chunk, Source
 from workers.embedding_cache import recall
@@ -22,6 +23,9 @@ from workers.handing_on import hand_on_documents, hand_on_query
 from workers.runtime import Runtime, runtime
 
 logger = logging.getLogger(__name__)
+
+# Characters are counted, seconds and pixels are measured.
+_SPAN_TYPE: Mapping[str, Any] = {"text": np.int32} | dict.fromkeys(MEDIA, np.float32)
 
 
 @shared_task(name=names.PREPROCESS_QUERY)
@@ -47,19 +51,16 @@ def _preprocess_documents(batch: DocumentBatch) -> None:
 def _preprocess_queries(batch: QueryBatch, started: float) -> None:
     state = runtime()
     stage = state.plan.stages[batch.stage]
-    texts: list[str] = []
+    cut: list[Chunk] = []
     owners: list[int] = []
-    weights: list[float] = []
     failures = list(batch.failures)
-    for query, text in enumerate(batch.texts):
+    for query in range(batch.queries):
         try:
-            source = Source("text", text=text)
-            chunks = state.component(stage, batch.modality).apply(source)
+            chunks = state.component(stage, batch.modality).apply(_source_of(batch, query))
         except Exception as error:  # noqa: BLE001  # one query's content costs that query alone
             failures.append((query, str(error)))
             continue
-        texts.extend(chunk.text or "" for chunk in chunks)
-        weights.extend(chunk.weight for chunk in chunks)
+        cut.extend(chunks)
         owners.extend([query] * len(chunks))
     hand_on_query(
         state,
@@ -67,12 +68,27 @@ def _preprocess_queries(batch: QueryBatch, started: float) -> None:
             "preprocess",
             started,
             stage=batch.stage + 1,
-            chunk_texts=tuple(texts),
+            media=(),
+            chunk_texts=tuple(chunk.text or "" for chunk in cut),
+            chunk_arrays=tuple(chunk.array for chunk in cut if chunk.array is not None),
             owners=np.array(owners, np.int32),
-            weights=np.array(weights, np.float32),
+            weights=np.array([chunk.weight for chunk in cut], np.float32),
             failures=tuple(failures),
         ),
     )
+
+
+def _source_of(batch: QueryBatch, query: int) -> Source:
+    if batch.modality == "text":
+        return Source("text", text=batch.texts[query])
+    return Source(batch.modality, data=batch.media[query])  # type: ignore[arg-type]  # the API checked it
+
+
+def _source(state: Runtime, item: DocumentItem) -> Source:
+    if item.modality == "text":
+        return Source("text", text=item.content.get("text"))
+    blob = str(item.content[item.modality]["blob"])
+    return Source(item.modality, data=state.media.get(blob))  # type: ignore[arg-type]  # the ledger checked it
 
 
 def _cut(state: Runtime, stage: StagePlan, item: DocumentItem) -> DocumentItem:
@@ -81,8 +97,9 @@ def _cut(state: Runtime, stage: StagePlan, item: DocumentItem) -> DocumentItem:
         return item
     started = time.perf_counter()
     try:
-        source = Source(item.modality, text=item.content.get("text"))  # type: ignore[arg-type]  # the ledger checked it
-        chunks: Sequence[Chunk] = state.component(stage, item.modality).apply(source)
+        component = state.component(stage, item.modality)
+        chunks: Sequence[Chunk] = component.apply(_source(state, item))
+        item = carrying.load(state, item, chunks)
     except Exception as error:
         logger.exception("preprocess: document %s failed", item.doc_id)
         return replace(item, error=f"preprocess: {error}")
@@ -91,7 +108,7 @@ def _cut(state: Runtime, stage: StagePlan, item: DocumentItem) -> DocumentItem:
         item,
         positions=np.array([chunk.position for chunk in chunks], np.int32),
         weights=np.array([chunk.weight for chunk in chunks], np.float32),
-        spans=np.array([chunk.span for chunk in chunks], np.int32).reshape(-1, 2),
+        spans=np.array([chunk.span for chunk in chunks], _SPAN_TYPE[item.modality]).reshape(-1, 2),
         chunk_texts=tuple(chunk.text or "" for chunk in chunks),
     )
 
