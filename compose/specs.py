@@ -152,14 +152,11 @@ class SpecReader:
         try:
             node = read_yaml(text, file=f"{mark.file}:{mark.line} {key}")
         except FlowError as error:
-            self._extend(error)
+            self.reading.extend(error.faults)
             return None
         return self._deeper().read(node, key)
 
     # -- files
-
-    def _extend(self, error: FlowError) -> None:
-        self.reading.faults.extend(error.faults)
 
     def _deeper(self, folder: Path | None = None) -> "SpecReader":
         return replace(self, depth=self.depth + 1, folder=folder or self.folder)
@@ -181,7 +178,7 @@ class SpecReader:
             with path.open(encoding="utf-8") as file:
                 node = read_yaml(file.read(MAX_CHARACTERS + 1), file=str(path))
         except FlowError as error:
-            self._extend(error)
+            self.reading.extend(error.faults)
         except (OSError, UnicodeDecodeError) as error:
             self.reading.add(mark, key, f"{path} cannot be read: {error}")
         else:

@@ -29,7 +29,7 @@ HOSTILE = {
     + "[" * 5_000
     + "'}\n",
     "much yaml in strings": "services:\n"
-    + ("- {name: Encoder, yaml_path: '!A {x: " + "[" * 90 + "'}\n") * 480,
+    + ("- {name: Encoder, yaml_path: '!A {x: " + "[" * 90 + "]" * 90 + "}'}\n") * 270,
     "a plug-in": "services:\n- {name: Encoder, uses: X, py_path: /etc/passwd}\n",
     "a dotted path": "services:\n- {name: Encoder, uses: os.system, with: {command: ls}}\n",
     "an object": "services:\n- {name: Encoder, yaml_path: !!python/object/apply:os.system [ls]}\n",
