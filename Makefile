@@ -26,9 +26,9 @@ $(VENV)/.core: $(BIN)/python requirements-core.txt requirements-models.txt const
 	$(PIP) --no-deps --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.core requirements-dev.txt requirements.txt
+$(VENV)/.dev: $(VENV)/.core requirements-dev.txt
 	@echo "installing the tools that check and test"
-	$(PIP) -c constraints.txt -r requirements.txt -r requirements-dev.txt
+	$(PIP) -c constraints.txt -r requirements-dev.txt
 	@touch $@
 
 install: $(VENV)/.core  ## make the environment: everything that `gnes up` needs
