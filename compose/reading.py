@@ -1,6 +1,6 @@
 """What reading one flow may touch, and every fault it has found so far."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,9 +36,13 @@ class Reading:
         Raises:
             FlowError: there are so many already that nobody would read further.
         """
-        self.faults.append(mark.fault(key, problem, expected=expected, nearest=near))
+        self.extend([mark.fault(key, problem, expected=expected, nearest=near)])
+
+    def extend(self, faults: Iterable[Fault]) -> None:
+        """Note the faults of a file that this one names; raises as ``add`` does."""
+        self.faults.extend(faults)
         if len(self.faults) >= MAX_FAULTS:
-            raise FlowError(*self.faults)
+            raise FlowError(*self.faults[:MAX_FAULTS])
 
     def check_keys(self, node: Node, allowed: tuple[str, ...], key: str) -> None:
         """Note every key that is not among the allowed ones."""
