@@ -137,4 +137,4 @@ def test_documents_are_dealt_over_all_shards(text_deployment: Deployment) -> Non
     counts = [shard["replicas"][0]["documents"] for shard in shards]
     assert len(counts) == 2
     assert all(counts)
-    assert sum(counts) == collection["counts"]["indexed"]
+    assert sum(counts) == collection["documents"]["indexed"]
