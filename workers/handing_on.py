@@ -24,7 +24,9 @@ def hand_on_query(state: Runtime, batch: QueryBatch) -> None:
     if batch.stage < len(state.plan.stages):
         stage = state.plan.stages[batch.stage]
         call = Call(_QUERY_TASK[stage.kind], stage.queue, batch.to_wire())
-        chords.send(current_app, call, priority=state.priority(bulk=False))
+        # By its name a batch that is late can be found (compose.wire.locating).
+        name = f"{batch.batch_id}-{batch.stage}"
+        chords.send(current_app, call, priority=state.priority(bulk=False), task_id=name)
     elif batch.wants == "embeddings":
         reply(batch.reply_to, Reply(batch.batch_id, embeddings=batch.embeddings, spans=batch.spans))
     else:

@@ -220,7 +220,7 @@ class QueryRunner:
             return
         stage = self._plan.stages[batch.stage]
         call = Call(QUERY_TASK[stage.kind], stage.queue, batch.to_wire())
-        # Its name passes on to the tasks that follow: a late batch can be found by it.
+        # By its name a batch that is late can be found.
         chords.send(app, call, priority=priority, task_id=batch.batch_id)
 
     async def _partial(self, batch: QueryBatch, future: asyncio.Future[Reply]) -> Reply:

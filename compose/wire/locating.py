@@ -20,7 +20,7 @@ def queue_of(app: Any, batch_id: str, queues: Sequence[str]) -> str | None:
 
     Args:
         app: the Celery app.
-        batch_id: the batch: id, root or group of each of its tasks.
+        batch_id: the batch, named in the id or as the chord of each of its tasks.
         queues: those on the way of the batch, in order.
     """
     client = app.backend.client

@@ -20,8 +20,15 @@ class RecoveryError(AssertionError):
     """The deployment did not come back to rest."""
 
 
-def recover(it: Deployment, *, patience_s: float = RECOVERY_S) -> float:
+def recover(
+    it: Deployment, *, patience_s: float = RECOVERY_S, sees_processes: bool = True
+) -> float:
     """Wait until it is ready and no job is open; return how long that took.
+
+    Args:
+        it: the deployment.
+        patience_s: how long that may take.
+        sees_processes: compare the processes with those announced; needs its folder.
 
     Raises:
         RecoveryError: it did not in time.
@@ -29,18 +36,18 @@ def recover(it: Deployment, *, patience_s: float = RECOVERY_S) -> float:
     started = time.monotonic()
     why = "nothing was seen"
     while time.monotonic() - started < patience_s:
-        why = _unrest(it)
+        why = _unrest(it, sees_processes=sees_processes)
         if not why:
             return time.monotonic() - started
         time.sleep(0.1)
     raise RecoveryError(f"not at rest after {patience_s:.0f} s: {why}")
 
 
-def _unrest(it: Deployment) -> str:
+def _unrest(it: Deployment, *, sees_processes: bool) -> str:
     try:
         if not it.is_ready():
             return str(it.client.get("/readyz").text)
-        if missing := _missing(it):
+        if sees_processes and (missing := _missing(it)):
             return f"processes that have not announced themselves: {missing}"
         running = it.client.get("/v1/jobs", params={"state": "running"}).json()["jobs"]
     except (OSError, httpx2.HTTPError) as error:

@@ -76,7 +76,7 @@ def test_a_full_disk_refuses_writes_and_everything_works_once_there_is_room(
     time.sleep(3.0)  # long enough for every process to meet the full disk
     it.inside("rm", ballast)
     wait_until(lambda: _writes(it), 30, it.story)
-    recover(it)
+    recover(it, sees_processes=False)
     found = {hit["id"] for hit in it.search("bread", limit=1000)["hits"]}
     assert {"early", "late", *accepted} == found
 

@@ -15,6 +15,7 @@ from indexstore.errors import IndexStoreError
 from indexstore.media import sniff
 from workers.errors import ContentError
 from workers.fetch.guarded import FetchRules, download
+from workers.giving_back import as_document_stage
 from workers.handing_on import hand_on_documents
 from workers.runtime import Runtime, runtime
 
@@ -24,8 +25,11 @@ logger = logging.getLogger(__name__)
 @shared_task(name=names.FETCH)
 def fetch(wire: Mapping[str, Any]) -> None:
     """Bring the media of a batch into the store and hand the batch on; idempotent."""
+    as_document_stage(wire, _fetch_documents)
+
+
+def _fetch_documents(batch: DocumentBatch) -> None:
     state = runtime()
-    batch = DocumentBatch.from_wire(wire)
     items = [_fetched(state, batch.collection, item) for item in batch.documents()]
     hand_on_documents(state, replace(batch, items=tuple(item.to_wire() for item in items)))
 

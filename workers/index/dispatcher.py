@@ -171,7 +171,8 @@ class Dispatcher(threading.Thread):
 
     def _messages_wait(self) -> bool:
         """Tell whether a queue on the documents' way holds messages that nobody has taken yet."""
-        queues = {stage.queue for stage in self._state.plan.stages} | {names.INDEX_QUEUE}
+        stages = self._state.plan.stages
+        queues = {names.FETCH_QUEUE, names.INDEX_QUEUE, *(stage.queue for stage in stages)}
         with current_app.amqp.producer_pool.acquire(block=True, timeout=2) as producer:
             return any(_length(producer, queue) for queue in sorted(queues))
 
