@@ -44,7 +44,7 @@ class MetricAdapter(TrainedTransform):
     def __init__(
         self,
         *,
-        pull: float = 0.5,
+        pull: float = 0.25,
         epochs: int = 60,
         temperature: float = 0.05,
         learning_rate: float = 1e-3,
