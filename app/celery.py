@@ -109,6 +109,8 @@ _QUERY_AND_BULK: dict[str, Any] = {
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
+    # A broker on a full disk refuses what a worker asks of it: no reason to end, but to ask again.
+    "broker_channel_error_retry": True,
     "broker_pool_limit": 4,
     "task_publish_retry_policy": {
         "max_retries": 2, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.3,

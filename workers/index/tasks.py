@@ -31,11 +31,12 @@ def index(wire: Mapping[str, Any]) -> dict[str, Any]:
     state = runtime()
     try:
         batch = DocumentBatch.from_wire(wire)
-        encoded = [_encoded(item, keep_texts=state.keeps_texts) for item in batch.documents()]
-        done = state.log.append(batch.collection, encoded, generation=batch.generation)
     except codec.WireFormatError as error:
         logger.exception("index: a batch could not be read; the ledger will send it again")
         return {"error": str(error)}
+    try:
+        encoded = [_encoded(item, keep_texts=state.keeps_texts) for item in batch.documents()]
+        done = state.log.append(batch.collection, encoded, generation=batch.generation)
     except IndexStoreError as error:
         logger.exception("index: a batch could not be written; the ledger will send it again")
         give_back(batch, counts=False)
