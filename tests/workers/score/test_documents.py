@@ -56,6 +56,17 @@ def test_documents_come_best_first_then_by_number(shards: ChunkHits) -> None:
     assert scoring("max").rank(shards).documents.tolist() == [1, 3, 2]
 
 
+def test_any_groups_are_reduced() -> None:
+    """Chunks of two shards by document and offset: .1 + .5 and .2; a group without values is 0."""
+    total = create("sum", kind=Reducer)
+
+    values = total.reduce(np.array([0.1, 0.2, 0.5]), np.array([0, 1, 0]), 3)
+
+    assert values == pytest.approx([0.6, 0.2, 0.0])
+    best = create("max", kind=Reducer).reduce(np.array([-0.5]), np.array([1]), 2)
+    assert best.tolist() == [0.0, -0.5]
+
+
 def test_a_document_knows_its_hits(shards: ChunkHits) -> None:
     """The operands of each document are its own hits, in the order they came (14.4)."""
     ranking = scoring("sum").rank(shards)
