@@ -1,7 +1,7 @@
 """The log: what became of the accepted documents, in commit order, for readers to tail."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, or_, select, update
@@ -57,28 +57,24 @@ class Log(Store):
         blobs = {doc.doc_id: encode_chunks(doc.chunks) for doc in newest if doc.chunks is not None}
         with self.database.writing() as connection:
             info = read_collection(connection, collection, lock=True)
-            ids = [document.doc_id for document in newest]
-            heads = self._heads(connection, collection, ids)
-            current = [d for d in newest if _is_current(d, heads.get(d.doc_id))]
             is_live = generation == info.generation
+            heads = self._heads(connection, collection, newest)
             known = self._known(connection, collection, heads.values(), generation, is_live=is_live)
-            fresh = [
-                heads[d.doc_id] for d in current if d.doc_id in blobs and d.doc_id not in known
-            ]
+            wanted = {doc_id: head for doc_id, head in heads.items() if doc_id not in known}
+            fresh = [head for doc_id, head in wanted.items() if doc_id in blobs]
             last_seq = info.last_seq
             if fresh:
                 last_seq = self._write(connection, collection, generation, fresh, blobs)
-                if is_live:
-                    self._go_live(connection, collection, [head.doc_id for head in fresh])
-            broken = [d for d in current if d.doc_id not in blobs and d.doc_id not in known]
-            failures = [(d.doc_id, d.content_version, d.error or _NO_REASON) for d in broken]
-            failed = fail_documents(connection, collection, failures) if is_live else len(broken)
+            if is_live:
+                self._go_live(connection, collection, [head.doc_id for head in fresh])
+                failures = _failures(newest, wanted)
+                fail_documents(connection, collection, failures)
         return Appended(
             last_seq,
             indexed=len(fresh),
-            failed=failed,
-            superseded=len(encoded) - len(current),
-            repeated=len(current) - len(fresh) - failed,
+            failed=len(wanted) - len(fresh),
+            superseded=len(encoded) - len(heads),
+            repeated=len(heads) - len(wanted),
         )
 
     def tail(
@@ -151,11 +147,14 @@ class Log(Store):
         ]  # fmt: skip
 
     def _heads(
-        self, connection: Connection, collection: str, doc_ids: Sequence[str]
+        self, connection: Connection, collection: str, encoded: Sequence[EncodedDocument]
     ) -> dict[str, AnyRow]:
+        """Return the rows of those documents whose newest content was encoded."""
+        contents = {document.doc_id: document.content_version for document in encoded}
         query = _HEADS.where(self.database.among(documents.c.doc_id, "ids"))
-        listed = {"of": collection, "ids": self.database.list_of(doc_ids)}
-        return {row.doc_id: row for row in connection.execute(query, listed)}
+        listed = {"of": collection, "ids": self.database.list_of(list(contents))}
+        rows = connection.execute(query, listed)
+        return {row.doc_id: row for row in rows if row.content_version == contents[row.doc_id]}
 
     def _known(
         self,
@@ -259,5 +258,11 @@ def _newest(encoded: Sequence[EncodedDocument]) -> list[EncodedDocument]:
     return list(newest.values())
 
 
-def _is_current(document: EncodedDocument, head: AnyRow | None) -> bool:
-    return head is not None and bool(head.content_version == document.content_version)
+def _failures(
+    encoded: Sequence[EncodedDocument], wanted: Mapping[str, AnyRow]
+) -> list[tuple[str, int, str]]:
+    return [
+        (document.doc_id, document.content_version, document.error or _NO_REASON)
+        for document in encoded
+        if document.chunks is None and document.doc_id in wanted
+    ]

@@ -15,6 +15,8 @@ from indexstore.store import IS_FAILED, QUEUED, Store
 
 _MINE = documents.c.collection == bindparam("of")
 
+_ONE = STORED.where(_MINE, documents.c.doc_id == bindparam("doc_id"))
+
 _LIVE = select(
     documents.c.doc_id,
     documents.c.live_version,
@@ -47,8 +49,7 @@ class Reads(Store):
 
     def get(self, collection: str, doc_id: str) -> StoredDocument | None:
         """Return a document's newest accepted version, searchable yet or not."""
-        query = STORED.where(_MINE, documents.c.doc_id == bindparam("doc_id"))
-        rows = self.database.rows(query, {"of": collection, "doc_id": doc_id})
+        rows = self.database.rows(_ONE, {"of": collection, "doc_id": doc_id})
         return stored_of(rows[0]) if rows else None
 
     def live(self, collection: str, doc_ids: Sequence[str]) -> dict[str, LiveDocument]:

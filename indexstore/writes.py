@@ -20,7 +20,7 @@ from indexstore.errors import (
 )
 from indexstore.model import EVERY_GENERATION, Acceptance, Deletion, Document, new_id
 from indexstore.schema import documents, jobs, log
-from indexstore.store import INDEXED, QUEUED, Store, advance, batches, read_collection
+from indexstore.store import INDEXED, QUEUED, AnyRow, Store, advance, batches, read_collection
 
 #: Documents of one delete transaction: long enough to be cheap, short enough to let others write.
 _DELETE_BATCH = 1000
@@ -106,22 +106,12 @@ class Writes(Store):
             check_weight(doc_id, new_weight)
             is_live = head.state == "indexed"
             version, seq = advance(connection, collection, versions=1, seqs=int(is_live))
-            changed: dict[str, Any] = {
-                "version": version, "tags": new_tags, "weight": new_weight,
-                "updated_at": time.time(),
-            }  # fmt: skip
+            changed: dict[str, Any] = {"version": version, "tags": new_tags, "weight": new_weight}
             if is_live:
-                row = {
-                    "collection": collection, "seq": seq, "generation": EVERY_GENERATION,
-                    "slot": head.slot, "op": "patch", "doc_id": doc_id, "version": version,
-                    "tags": new_tags, "weight": new_weight,
-                }  # fmt: skip
-                old = _of_document(log, collection, doc_id) & (log.c.op == "patch")
-                connection.execute(delete(log).where(old))
-                connection.execute(insert(log), row)
+                _log_patch(connection, collection, head, {**changed, "seq": seq})
                 changed["live_version"] = version
-            where = _of_document(documents, collection, doc_id)
-            connection.execute(update(documents).where(where).values(changed))
+            patched = update(documents).where(_of_document(documents, collection, doc_id))
+            connection.execute(patched.values(**changed, updated_at=time.time()))
         return int(version)
 
     def delete(
@@ -250,6 +240,19 @@ def _earlier(
         raise IdempotencyConflictError(collection, key)
     versions = tuple(range(job.token - job.total + 1, job.token + 1))
     return Acceptance(job.id, job.token, versions, repeated=True)
+
+
+def _log_patch(
+    connection: Connection, collection: str, head: AnyRow, changed: Mapping[str, Any]
+) -> None:
+    """Append the patch of a searchable document, in place of the one before it."""
+    before = _of_document(log, collection, head.doc_id) & (log.c.op == "patch")
+    connection.execute(delete(log).where(before))
+    row = {
+        "collection": collection, "generation": EVERY_GENERATION, "slot": head.slot,
+        "op": "patch", "doc_id": head.doc_id, **changed,
+    }  # fmt: skip
+    connection.execute(insert(log), row)
 
 
 def _of_document(table: Any, collection: str, doc_id: str) -> Any:

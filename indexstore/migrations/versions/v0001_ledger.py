@@ -11,6 +11,25 @@ depends_on = None
 
 def upgrade() -> None:
     """Make the tables."""
+    _make_collections()
+    _make_documents()
+    _make_jobs()
+    _make_leases()
+    _make_log()
+    _make_segments()
+
+
+def downgrade() -> None:
+    """Go back to an empty database."""
+    op.drop_table("segments")
+    op.drop_table("log")
+    op.drop_table("leases")
+    op.drop_table("jobs")
+    op.drop_table("documents")
+    op.drop_table("collections")
+
+
+def _make_collections() -> None:
     op.create_table(
         "collections",
         sa.Column("name", sa.Text(), nullable=False),
@@ -24,6 +43,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+
+
+def _make_documents() -> None:
     op.create_table(
         "documents",
         sa.Column("collection", sa.Text(), nullable=False),
@@ -73,6 +95,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'queued'"),
         postgresql_where=sa.text("state = 'queued'"),
     )
+
+
+def _make_jobs() -> None:
     op.create_table(
         "jobs",
         sa.Column("id", sa.Text(), nullable=False),
@@ -100,6 +125,8 @@ def upgrade() -> None:
         postgresql_where=sa.text("finished_at IS NULL"),
     )
 
+
+def _make_leases() -> None:
     op.create_table(
         "leases",
         sa.Column("name", sa.Text(), nullable=False),
@@ -107,6 +134,9 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+
+
+def _make_log() -> None:
     op.create_table(
         "log",
         sa.Column("collection", sa.Text(), nullable=False),
@@ -130,6 +160,8 @@ def upgrade() -> None:
         postgresql_where=sa.text("op <> 'upsert'"),
     )
 
+
+def _make_segments() -> None:
     op.create_table(
         "segments",
         sa.Column("id", sa.Text(), nullable=False),
@@ -152,13 +184,3 @@ def upgrade() -> None:
     op.create_index(
         "segments_by_index", "segments", ["collection", "index_name", "generation", "slot_from"]
     )
-
-
-def downgrade() -> None:
-    """Go back to an empty database."""
-    op.drop_table("segments")
-    op.drop_table("log")
-    op.drop_table("leases")
-    op.drop_table("jobs")
-    op.drop_table("documents")
-    op.drop_table("collections")
