@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from app.api.house import answer, house_of
-from app.api.problems import KINDS, Problem
+from app.api.problems import Problem, kinds
 from app.api.version import VERSION
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -44,7 +44,7 @@ async def swagger() -> Response:
 @router.get("/problems/{code}")
 async def problem(request: Request, code: str) -> Response:
     """Explain a problem's code: this is where a problem's ``type`` points."""
-    kind = KINDS.get(code)
+    kind = kinds().get(code)
     if kind is None:
         raise Problem("route_not_found", f"there is no problem with the code {code!r}")
     if "text/html" in request.headers.get("accept", ""):

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from app.api.body import (
     is_json,
+    is_multipart,
     is_ndjson,
     lines,
     media_type_of,
@@ -32,6 +33,7 @@ from app.api.schemas.documents import (
     PatchResult,
     WriteResult,
 )
+from app.api.uploads import take_files
 from app.api.waiting import WhileConnected
 from indexstore.errors import DocumentNotFoundError
 from indexstore.ledger import Ledger
@@ -98,8 +100,11 @@ async def accept(
         await intake.take_lines(lines(request, max_bytes=house.limits.max_body_bytes))
     elif is_json(media_type):
         await intake.take(check_batch(parse(await request.body()), house.limits))
+    elif is_multipart(media_type):
+        await take_files(request, intake)
     else:
-        raise unsupported(media_type, "application/json", "application/x-ndjson")
+        wanted = ("application/json", "application/x-ndjson", "multipart/form-data")
+        raise unsupported(media_type, *wanted)
     return await receipt(request, intake, wait=wait, timeout_s=timeout_s)
 
 

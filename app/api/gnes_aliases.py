@@ -8,18 +8,18 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Query, Request
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from app.api.body import is_multipart, media_type_of, read_json
-from app.api.documents import KeyHeader, TimeoutQuery, WaitQuery, accept, receipt
-from app.api.house import answer, house_of
-from app.api.intake import Intake
+from app.api.documents import KeyHeader, TimeoutQuery, WaitQuery, accept
+from app.api.house import answer
 from app.api.openapi import answers
-from app.api.problems import Problem, invalid
+from app.api.problems import Problem
 from app.api.schemas.base import Output
 from app.api.schemas.search import SearchBody
 from app.api.search import run
+from app.api.uploads import parts_of
 
 router = APIRouter(tags=["GNES aliases"])
 
@@ -59,18 +59,8 @@ async def index(
     idempotency_key: KeyHeader = None,
 ) -> Response:
     """Store one document per uploaded file ``docs``; its name becomes the tag ``filename``."""
-    if not is_multipart(media_type_of(request)):
-        written = await accept(
-            request, wait=wait, timeout_s=timeout, idempotency_key=idempotency_key
-        )
-        return _framed(written)
-    house = house_of(request)
-    intake = Intake(house, idempotency_key=idempotency_key)
-    async with request.form(max_files=house.limits.max_batch) as form:
-        uploads = _uploads(form, "docs")
-        items = [{"text": await _text(part, "docs"), "tags": _tags(part)} for part in uploads]
-    await intake.take(items)
-    return _framed(await receipt(request, intake, wait=wait, timeout_s=timeout))
+    written = await accept(request, wait=wait, timeout_s=timeout, idempotency_key=idempotency_key)
+    return _framed(written)
 
 
 @router.post(
@@ -88,7 +78,7 @@ async def query(
     """Search by one uploaded file ``query``, or by the JSON body of the search route."""
     if is_multipart(media_type_of(request)):
         async with request.form() as form:
-            uploads = _uploads(form, "query")
+            uploads = parts_of(form, "query")
             body: Any = {"query": {"text": await _text(uploads[0], "query")}}
     else:
         body = await read_json(request)
@@ -98,24 +88,6 @@ async def query(
         body |= {"query": {"text": text}} if isinstance(text, str) else {}
         body |= {"limit": wanted} if wanted else {}
     return _framed(await run(SearchBody.read(body), request))
-
-
-def _uploads(form: FormData, field: str) -> list[UploadFile | str]:
-    """Return the parts of a form's field, files or plain values.
-
-    Raises:
-        Problem: 400 when there is none.
-    """
-    parts = form.getlist(field)
-    if not parts:
-        raise invalid([{"field": field, "reason": f"the form needs a part named {field}"}])
-    return list(parts)
-
-
-def _tags(part: UploadFile | str) -> dict[str, Any]:
-    """Return the tags of an uploaded document: the name of its file, when it has one."""
-    name = part.filename if isinstance(part, UploadFile) else None
-    return {"filename": name} if name else {}
 
 
 async def _text(part: UploadFile | str, field: str) -> str:

@@ -16,6 +16,7 @@ from app.settings import Limits, Settings
 from compose.plan import Plan
 from indexstore.errors import CollectionNotFoundError
 from indexstore.ledger import Ledger
+from indexstore.media import MediaStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,6 +29,7 @@ class House:
     config: Settings
     plan: Plan
     opened: Dispatch | None = None
+    _media: MediaStore | None = None
 
     @property
     def limits(self) -> Limits:
@@ -44,6 +46,13 @@ class House:
         if self.opened is None:
             raise Problem("not_ready", "this process is starting or stopping")
         return self.opened
+
+    @property
+    def media(self) -> MediaStore:
+        """Return where contents are kept; opened at the first use, for many flows have none."""
+        if self._media is None:
+            self._media = MediaStore(self.config.blob_url)
+        return self._media
 
     def collection(self, name: str) -> str:
         """Return the name of the collection if this deployment serves it.

@@ -10,12 +10,14 @@ from pydantic import ValidationError
 
 from app.api.body import parse
 from app.api.house import House
+from app.api.media import MediaRefusedError, settle
 from app.api.problems import Problem, faults_of
 from app.api.schemas.base import with_hints
 from app.api.schemas.documents import DocumentBody
 from app.settings import Limits
 from compose.plan import ANY_MODALITY
 from compose.planning import modalities_of
+from indexstore.media import MediaStore
 from indexstore.model import Document, new_id
 
 #: Items from which checking happens in a thread, so that queries do not wait behind a large write.
@@ -40,6 +42,8 @@ class Context:
     modalities: tuple[str, ...] = (ANY_MODALITY,)
     first: int = 0  # the place of the first item in its request
     idempotency_key: str | None = None
+    dims: frozenset[int] = frozenset()  # lengths that a document's own vector may have
+    media: MediaStore | None = None
 
     def takes(self, modality: str) -> bool:
         """Tell whether the flow has a branch for this modality."""
@@ -60,7 +64,7 @@ class Intake:
 
     async def take(self, items: Sequence[Any], *, first: int = 0) -> None:
         """Check these items, the first at place ``first``; hand the good ones to the ledger."""
-        if len(items) < CHECK_IN_THREAD:
+        if len(items) < CHECK_IN_THREAD and not self.house.plan.takes_media:
             good, bad = check(items, self._context(first))
         else:
             good, bad = await to_thread.run_sync(check, items, self._context(first))
@@ -70,8 +74,15 @@ class Intake:
 
     def _context(self, first: int) -> Context:
         """Return what items are checked against."""
-        modalities = modalities_of(self.house.plan)
-        return Context(self.house.limits, modalities, first, self.idempotency_key)
+        plan = self.house.plan
+        return Context(
+            self.house.limits,
+            modalities_of(plan),
+            first,
+            self.idempotency_key,
+            frozenset(index.dim for index in plan.indexes if index.dim and index.vector == ""),
+            self.house.media if plan.takes_media else None,
+        )
 
     async def _submit(self, good: dict[int, Document]) -> None:
         """Accept documents; all batches of one write belong to one job."""
@@ -144,7 +155,24 @@ def _checked(item: Any, place: int, context: Context) -> Document | Refusal:
     if not context.takes(body.modality):
         reason = f"the flow takes in {' and '.join(context.modalities)} only"
         return Refusal(place, body.id, body.modality, reason)
-    return body.document(body.id or _id_at(place, context))
+    if body.vector is not None and context.dims and len(body.vector) not in context.dims:
+        wanted = " or ".join(map(str, sorted(context.dims)))
+        reason = f"{len(body.vector)} numbers were given; this collection holds vectors of {wanted}"
+        return Refusal(place, body.id, "vector", reason)
+    return _document(body, place, context)
+
+
+def _document(body: DocumentBody, place: int, context: Context) -> Document | Refusal:
+    """Return a checked item as the document that is stored, its medium in the store."""
+    doc_id = body.id or _id_at(place, context)
+    medium = body.medium
+    if medium is None or context.media is None:
+        return body.document(doc_id)
+    try:
+        content = settle(medium, body.modality, context.media)
+    except MediaRefusedError as error:
+        return Refusal(place, body.id, f"{body.modality}.{error.field}", error.reason)
+    return body.document(doc_id, medium=content)
 
 
 def _id_at(place: int, context: Context) -> str:

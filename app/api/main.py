@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import celery
 from app.api import (
+    blobs,
     cluster,
     collections,
     dead_letters,
@@ -44,8 +45,8 @@ from indexstore.migrations import migrate
 
 #: In the order in which routes are tried.
 RESOURCES = (
-    search, scroll, deleting, documents, collections, jobs, events, dead_letters, encode, cluster,
-    health, metrics, gnes_aliases,
+    search, scroll, deleting, documents, blobs, collections, jobs, events, dead_letters, encode,
+    cluster, health, metrics, gnes_aliases,
 )  # fmt: skip
 BODIES = (
     SearchBody, BatchBody, RecommendBody, DocumentBody, PatchBody, DeleteBody,

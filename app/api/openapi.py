@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.api.problems import KINDS, MEDIA_TYPE
+from app.api.problems import KINDS, MEDIA_TYPE, kinds
 from app.api.schemas.base import Output
 
 REF = "#/components/schemas/{model}"
@@ -66,7 +66,7 @@ def answers(
     }
     described[status] = {"description": HTTPStatus(status).phrase, "model": model}
     for code in problems:
-        titles = sorted({kind.title for kind in KINDS.values() if kind.status == code})
+        titles = sorted({kind.title for kind in kinds().values() if kind.status == code})
         described[code] = {
             "description": "; ".join(titles) or HTTPStatus(code).phrase,
             "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(model="ProblemDocument")}}},

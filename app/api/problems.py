@@ -39,16 +39,7 @@ class Kind:
 _SEE = "The detail says what, where, and how to mend it."
 
 
-def _of_store() -> dict[str, Kind]:
-    """Return the kinds that the index store's errors bring: class, status and docstring say all."""
-    return {
-        error.code: Kind(error.status, (error.__doc__ or "").split("\n")[0].rstrip("."), _SEE)
-        for error in IndexStoreError.__subclasses__()
-    }
-
-
 KINDS: Mapping[str, Kind] = {
-    **_of_store(),
     "invalid_json": Kind(400, "The body is not valid JSON", "Send UTF-8 JSON without NaN."),
     "invalid_request": Kind(400, "The request has faults", "Mend the fields listed in `errors`."),
     "all_refused": Kind(400, "No document was accepted", "Mend the items listed in `items`."),
@@ -82,6 +73,20 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
+def kinds() -> dict[str, Kind]:
+    """Return the kinds of all problems: ours, and those that the index store's errors bring."""
+    return _of(IndexStoreError) | dict(KINDS)
+
+
+def _of(error: type[IndexStoreError]) -> dict[str, Kind]:
+    """Return the kinds of the errors below this class: code, status and docstring say all."""
+    found: dict[str, Kind] = {}
+    for below in error.__subclasses__():
+        title = (below.__doc__ or "").split("\n")[0].rstrip(".")
+        found |= {below.code: Kind(below.status, title, _SEE), **_of(below)}
+    return found
+
+
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
     """A request that cannot be answered, and why; becomes a problem document.
 
@@ -100,7 +105,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
     ) -> None:
         super().__init__(code, detail)
         self.code, self.detail = code, detail
-        self.status = KINDS[code].status if status is None else status
+        self.kind = KINDS[code] if code in KINDS else kinds()[code]
+        self.status = self.kind.status if status is None else status
         self.headers = dict(headers or {})
         self.members = {k: v for k, v in (members or {}).items() if v is not None}
 
@@ -111,7 +117,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
         """Return the problem document that is sent."""
         return {
             "type": f"/problems/{self.code}",
-            "title": KINDS[self.code].title,
+            "title": self.kind.title,
             "status": self.status,
             "detail": self.detail,
             "instance": instance,

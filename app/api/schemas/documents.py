@@ -65,15 +65,17 @@ class DocumentBody(Input):
         """Return what kind of content it has."""
         return next(name for name in MODALITIES if getattr(self, name) is not None)
 
-    def document(self, doc_id: str) -> Document:
-        """Return the document that the ledger stores."""
-        content = getattr(self, self.modality)
-        if isinstance(content, Media):
-            content = content.model_dump(exclude_none=True)
+    @property
+    def medium(self) -> Media | None:
+        """Return the image, sound or video; None for a text."""
+        return self.image or self.audio or self.video
+
+    def document(self, doc_id: str, *, medium: dict[str, Any] | None = None) -> Document:
+        """Return the document that the ledger stores; ``medium``: what it keeps of its medium."""
         return Document(
             doc_id,
             self.modality,
-            {self.modality: content},
+            {self.modality: self.text if medium is None else medium},
             tags=self.tags,
             weight=self.weight,
             vector=self.vector,

@@ -1,0 +1,52 @@
+"""The API against its own description: schemathesis sends what OpenAPI allows, and what not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.deployment import ROOT, Deployment
+
+VERSION = "4.32.5"
+#: Fewer requests than it could: every one of them that is accepted is encoded for real.
+EXAMPLES = 20
+#: What a description cannot say (the dimension of a vector, a text in a field of bytes) is refused
+#: as well, so that not all that it allows is accepted.
+LEFT_OUT = "positive_data_acceptance"
+
+
+@pytest.fixture(scope="session")
+def schemathesis() -> Path:
+    """Return the program, in an environment of its own: its plug-in would join every test here."""
+    folder = ROOT / ".venv-schemathesis"
+    program = folder / "bin" / "schemathesis"
+    if not program.exists():
+        venv.create(folder, with_pip=True)
+        python = folder / "bin" / "python"
+        wanted = f"schemathesis=={VERSION}"
+        subprocess.run([python, "-m", "pip", "install", "--quiet", wanted], check=True)
+    return program
+
+
+@pytest.mark.system
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_no_request_breaks_the_api_and_every_answer_is_as_described(
+    text_deployment: Deployment, schemathesis: Path, tmp_path: Path
+) -> None:
+    """No 5xx, no status, type or body that the description does not have."""
+    done = subprocess.run(
+        [
+            schemathesis, "run", f"{text_deployment.url}/openapi.json",
+            "--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "30",
+            "--exclude-checks", LEFT_OUT, "--phases", "examples,coverage,fuzzing",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=850,
+    )  # fmt: skip
+
+    sys.stderr.write(done.stdout[-6_000:])
+    assert done.returncode == 0
