@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-all check format bench clean
+.PHONY: help install dev demo test test-all chaos check format bench clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test: $(VENV)/.dev  ## the tests that need nothing but this machine
 
 test-all: $(VENV)/.dev  ## every test; those marked `system` need what .ci/run installs
 	$(BIN)/python -m pytest -q
+
+chaos: $(VENV)/.dev  ## kill 200 processes under load and compare with a model; SEED=N replays a run
+	$(BIN)/python -m tests.chaos --kills 200 $(if $(SEED),--seed $(SEED))
 
 check: $(VENV)/.dev  ## what CI checks: format, lint, types, floors
 	$(BIN)/ruff format --check .

@@ -22,8 +22,8 @@ class RecoveryError(AssertionError):
 
 def recover(
     it: Deployment, *, patience_s: float = RECOVERY_S, sees_processes: bool = True
-) -> float:
-    """Wait until it is ready and no job is open; return how long that took.
+) -> tuple[float, str]:
+    """Wait until it is ready and no job is open; return how long that took, and for what.
 
     Args:
         it: the deployment.
@@ -34,11 +34,12 @@ def recover(
         RecoveryError: it did not in time.
     """
     started = time.monotonic()
-    why = "nothing was seen"
+    why = "nothing"
     while time.monotonic() - started < patience_s:
-        why = _unrest(it, sees_processes=sees_processes)
-        if not why:
-            return time.monotonic() - started
+        now = _unrest(it, sees_processes=sees_processes)
+        if not now:
+            return time.monotonic() - started, why
+        why = now
         time.sleep(0.1)
     raise RecoveryError(f"not at rest after {patience_s:.0f} s: {why}")
 

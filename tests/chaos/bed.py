@@ -53,7 +53,7 @@ class Tally:
     requests: int = 0
     unanswered: int = 0
     documents: int = 0
-    slowest_recovery_s: float = 0.0
+    slowest: tuple[float, str] = (0.0, "nothing")  # recovery, and what it waited for last
 
 
 def run(it: Deployment, seed: int, kills: int, say: Say) -> Tally:
@@ -95,7 +95,7 @@ def _round(
         client.stop()
     for client in clients:
         client.join()
-    tally.slowest_recovery_s = max(tally.slowest_recovery_s, recover(it))
+    tally.slowest = max(tally.slowest, recover(it))
     faults = [fault for client in clients for fault in client.faults]
     faults += audit(it, models, all_ids=False)
     for client in clients:
@@ -112,5 +112,5 @@ def _line(tally: Tally, kills: int) -> str:
     return (
         f"round {tally.rounds}: {tally.kills.total()} of {kills} kills, {tally.requests} requests "
         f"({tally.unanswered} without an answer), {tally.documents} documents, all as they must "
-        f"be; slowest recovery {tally.slowest_recovery_s:.1f} s"
+        f"be; slowest recovery {tally.slowest[0]:.1f} s, for {tally.slowest[1][:100]}"
     )
