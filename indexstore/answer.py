@@ -12,6 +12,7 @@ from indexstore.part import Part
 from indexstore.query import ShardHits, ShardQuery
 from indexstore.runs import Indices
 from indexstore.scoring import pair_relevance, reduce_runs
+from indexstore.text_search import highlighted, text_chunks
 
 Chunks = tuple[Indices, Indices, Float32]  # the hit, the part's chunk row, the chunk's score
 
@@ -84,6 +85,7 @@ def hits_of(
 ) -> ShardHits:
     """Return the answer: versions and the best chunks of every hit beside ids and scores."""
     versions = np.empty(len(merged.ids), np.int64)
+    marks = [""] * len(merged.ids) if query.highlight else None
     chunks: list[Chunks] = []
     positions: list[NDArray[np.int32]] = []
     spans: list[NDArray[np.float64]] = []
@@ -93,8 +95,10 @@ def hits_of(
             continue
         documents = merged.documents[hits]
         versions[hits] = part.versions[documents]
-        piece = _best_chunks(part, batch, merged, hits, query.group_size)
+        piece = _best_chunks(part, batch, merged, hits, query)
         chunks.append(piece)
+        if marks is not None and part.text is not None:
+            _mark(marks, part, merged, piece, query.texts)
         positions.append(part.columns.positions[piece[1]])
         spans.append(part.columns.spans[piece[1]])
     if not chunks:
@@ -113,14 +117,31 @@ def hits_of(
         chunk_scores=scores[order],
         chunk_spans=np.concatenate(spans)[order].astype(np.float64, copy=False),
         applied_seq=applied_seq,
+        highlights=marks,
     )
 
 
+def _mark(
+    marks: list[str], part: Part, merged: Merged, piece: Chunks, texts: Sequence[str]
+) -> None:
+    """Highlight every hit's best chunk."""
+    for hit, chunk in zip(piece[0].tolist(), piece[1].tolist(), strict=True):
+        if not marks[hit]:
+            marks[hit] = highlighted(part, texts[int(merged.queries[hit])], chunk)
+
+
 def _best_chunks(
-    part: Part, batch: Batch, merged: Merged, hits: Indices, group_size: int
+    part: Part, batch: Batch, merged: Merged, hits: Indices, query: ShardQuery
 ) -> Chunks:
     """Return the best chunks of some hits of one part, by hit, then score, then position."""
     documents, queries = merged.documents[hits], merged.queries[hits]
+    if part.text is not None:
+        found = documents, merged.scores[hits]
+        owner, chunks, scores = text_chunks(part, query.texts, queries, found)
+        order = np.lexsort((-scores, owner))
+        rank = _ranks(owner)
+        order = order[rank < max(1, query.group_size)]
+        return hits[owner[order]], chunks[order], scores[order]
     if part.is_simple:
         weights, scores = part.weights[documents], merged.scores[hits]
         if not part.is_uniform:
@@ -132,7 +153,7 @@ def _best_chunks(
     scores = chunk_scores(part, batch, queries[owner], chunks)
     order = np.lexsort((part.columns.positions[chunks], -scores, owner))
     rank = np.arange(len(order)) - np.repeat(begins, lengths)
-    order = order[rank < max(1, group_size)]
+    order = order[rank < max(1, query.group_size)]
     return hits[owner[order]], chunks[order], scores[order]
 
 

@@ -47,6 +47,21 @@ class Batch:
         starts = starts_of(counts[numbers])
         return cls(metric, reduction, rows[order], weights[order], starts, numbers)
 
+    @classmethod
+    def of_texts(cls, query: ShardQuery) -> "Batch":
+        """Number the texts of a full-text query; they have no rows of vectors.
+
+        Raises:
+            InvalidVectorError: there is not one text a query.
+        """
+        if len(query.texts) != query.queries:
+            reason = f"a full-text index wants {query.queries} texts, not {len(query.texts)}"
+            raise InvalidVectorError(reason)
+        starts = np.zeros(query.queries + 1, np.int64)
+        nothing = np.empty((0, 0), np.float32)
+        weights = np.empty(0, np.float32)
+        return cls("ip", "sum", nothing, weights, starts, np.arange(query.queries))
+
     def __len__(self) -> int:
         return len(self.numbers)
 

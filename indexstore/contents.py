@@ -5,6 +5,8 @@ Only one thread changes it at a time; searches read the immutable parts it hands
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from indexstore.coverage import Coverage, coverage
 from indexstore.delta import Delta
 from indexstore.errors import CorruptSegmentError, IndexStoreError
@@ -65,9 +67,7 @@ class Contents:
         if self._delta is None:
             self.dim = vectors.shape[1]
             config = self.place.config
-            self._delta = Delta(
-                dim=self.dim, metric=config.metric, by_document=finds_documents(config)
-            )
+            self._delta = Delta(config, dim=self.dim, by_document=finds_documents(config))
         self._delta.upsert(row, vectors)
 
     def _drop(self, doc_id: str) -> None:
@@ -86,6 +86,8 @@ def embedded(row: LogRow, config: IndexConfig, *, dim: int | None) -> Float32 | 
     """Return the vectors of a row that this index holds; None when it cannot hold them."""
     if row.chunks is None or not len(row.chunks):
         return None
+    if config.kind == "text":
+        return None if row.chunks.texts is None else np.empty((len(row.chunks), 0), np.float32)
     vectors = row.chunks.embeddings.get(config.vector)
     if vectors is None or len(vectors) != len(row.chunks):
         return None

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexstore.engines.bm25 import TextSearcher
+from indexstore.engines.registry import text_engine
 from indexstore.filters import Condition, Facet, Mask, values_at
-from indexstore.model import LogRow, Metric
+from indexstore.model import IndexConfig, LogRow
 from indexstore.part import Columns, Part, Tags
 from indexstore.runs import Indices
 from indexstore.scoring import run_sums
@@ -98,8 +100,11 @@ class DeltaTags:
 class Delta:
     """Collects log rows; ``freeze`` gives the part that searches read. One writer at a time."""
 
-    def __init__(self, *, dim: int, metric: Metric, by_document: bool) -> None:
-        self.dim, self.metric, self.by_document = dim, metric, by_document
+    def __init__(self, config: IndexConfig, *, dim: int, by_document: bool) -> None:
+        self.dim, self.metric, self.by_document = dim, config.metric, by_document
+        self._engine = text_engine(config).grow() if config.kind == "text" else None
+        self._searcher: TextSearcher | None = None
+        self._texts: list[str] = []
         self._names: list[str] = []
         self._tags: list[Tags] = []
         self._blocks: list[TagIndex] = []  # of TAG_BLOCK documents each
@@ -141,12 +146,16 @@ class Delta:
         self._positions.extend(chunks.positions, n)
         self._chunk_weights.extend(chunks.weights, n)
         self._spans.extend(chunks.spans, n)
+        if self._engine is not None:
+            texts = chunks.texts or ()
+            self._engine.add("\n".join(texts))
+            self._texts.extend(texts)
         self._add_unit(vectors, chunks.weights)
         self._vectors.extend(vectors, n)
         self._starts.extend(len(self._vectors), 1)
 
     def _add_unit(self, vectors: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
-        if not self.by_document:
+        if not self.by_document or self._engine is not None:
             return
         if self._units is None:
             if len(vectors) == 1 and weights[0] == 1.0:
@@ -188,7 +197,10 @@ class Delta:
             self._chunk_weights.view(),
             self._spans.view(),
             self._vectors.view(),
+            None if self._engine is None else self._texts,
         )
+        if self._engine is not None and (self._searcher is None or self._searcher.count < count):
+            self._searcher = self._engine.commit()
         return Part(
             name="delta",
             columns=columns,
@@ -202,5 +214,6 @@ class Delta:
             live_count=int(np.count_nonzero(live)),
             is_uniform=bool((weights == 1.0).all()),
             tags=DeltaTags(tuple(self._blocks), tuple(self._tags[sealed:count])),
+            text=self._searcher,
             patched=dict(self._patched),
         )

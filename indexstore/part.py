@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexstore.engines.base import Engine, RowMask
+from indexstore.engines.bm25 import TextSearcher
 from indexstore.filters import Condition, Facet, Filter, HasId, Mask, exact, passes, values_at
 from indexstore.model import Metric
 from indexstore.runs import Indices, rows_of
@@ -63,6 +64,7 @@ class Columns:
     weights: NDArray[np.float32]  # (n,)
     spans: NDArray[Any]  # (n, 2)
     vectors: NDArray[np.float32]  # (n, d)
+    texts: Sequence[str] | None = None  # (n,) where the index is one of full text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +87,7 @@ class Part:
     live_count: int
     is_uniform: bool  # every document weighs 1
     tags: TagSource
+    text: TextSearcher | None = None
     patched: Mapping[int, Tags] = field(default_factory=dict)  # newer tags by ordinal
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
 

@@ -72,7 +72,7 @@ def default_reduction(config: IndexConfig) -> Reduction:
 
 def finds_documents(config: IndexConfig) -> bool:
     """Tell whether an index's engine holds one vector a document instead of one a chunk."""
-    return is_linear(config.metric, default_reduction(config))
+    return config.kind == "text" or is_linear(config.metric, default_reduction(config))
 
 
 def _averages(values: Floats, starts: NDArray[np.int64]) -> Floats:

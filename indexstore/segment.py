@@ -19,15 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexstore.engines import Engine, create
+from indexstore.engines.bm25 import TextSearcher
+from indexstore.engines.registry import text_engine
 from indexstore.errors import CorruptSegmentError, IndexStoreError
-from indexstore.ids import DocIds, mapped
+from indexstore.ids import DocIds, mapped, mapped_bytes
 from indexstore.model import IndexConfig, SegmentInfo
 from indexstore.part import Columns, Part, Tags
-from indexstore.tags import TagIndex
+from indexstore.tags import TagIndex, Texts
 
 FORMAT = 1
 META = "meta.json"
 ENGINE = "engine.bin"
+TEXT = "text"  # the folder of a full-text engine
 VECTORS = "vectors.f32"  # of chunks; absent where the engine keeps them as they are
 UNITS = "units.f32"  # of documents; absent where they are the chunks', or in the engine
 PATCHES = "patches.msgpack"
@@ -105,6 +108,8 @@ def _opened(
     meta, slots = rest
     dim, rows, documents = meta["dim"], meta["rows"], meta["documents"]
     _require_same(info, meta, config)
+    if config.kind == "text":
+        return _segment(info, folder, config, (meta, slots, *_text_parts(folder, meta, config)))
     engine = _engine(folder, config, dim=dim) if documents else None
     kept = None if engine is None else engine.vectors
     vectors = _matrix(folder / VECTORS, rows, dim) if meta["vectors"] else kept
@@ -114,8 +119,33 @@ def _opened(
         units = _matrix(folder / UNITS, meta["units"], dim) if own else vectors
     if units is None or vectors is None:
         raise CorruptSegmentError(info.id, "it has no vectors")
+    return _segment(info, folder, config, (meta, slots, (vectors, None), (units, engine, None)))
+
+
+_Vectors = tuple[NDArray[np.float32], Texts | None]  # of chunks, and their texts
+_Found = tuple[NDArray[np.float32], Engine | None, TextSearcher | None]  # units and their finder
+
+
+def _text_parts(
+    folder: Path, meta: Mapping[str, Any], config: IndexConfig
+) -> tuple[_Vectors, _Found]:
+    """Open a full-text index and the texts of its chunks; it has vectors of no width."""
+    documents = meta["documents"]
+    searcher = text_engine(config).open(folder / TEXT, documents) if documents else None
+    texts = Texts(mapped_bytes(folder / "texts.bin"), mapped(folder / "text_starts.npy"))
+    nothing = np.empty((documents, 0), np.float32)
+    return (np.empty((meta["rows"], 0), np.float32), texts), (nothing, None, searcher)
+
+
+def _segment(
+    info: SegmentInfo,
+    folder: Path,
+    config: IndexConfig,
+    rest: tuple[Mapping[str, Any], range, _Vectors, _Found],
+) -> Segment:
+    meta, slots, (vectors, texts), (units, engine, searcher) = rest
     ids = DocIds.map(folder)
-    columns = _columns(folder, ids, vectors)
+    columns = _columns(folder, ids, vectors, texts)
     weights = mapped(folder / "doc_weights.npy")
     live = (columns.slots >= slots.start) & (columns.slots < slots.stop)
     part = Part(
@@ -131,6 +161,7 @@ def _opened(
         live_count=int(np.count_nonzero(live)),
         is_uniform=bool((weights == 1.0).all()),
         tags=TagIndex.map(folder),
+        text=searcher,
     )
     patches = msgpack.unpackb((folder / PATCHES).read_bytes(), strict_map_key=False)
     return Segment(
@@ -144,7 +175,8 @@ def _opened(
 
 def _require_same(info: SegmentInfo, meta: Mapping[str, Any], config: IndexConfig) -> None:
     """Refuse what another flow built: the log can always be built into what this one wants."""
-    wanted = {"engine": config.engine, "metric": config.metric}
+    language = config.options.get("language")
+    wanted = {"engine": config.engine, "metric": config.metric, "language": language}
     for key, value in wanted.items():
         if meta[key] != value:
             raise CorruptSegmentError(info.id, f"it was built for {key} {meta[key]!r}")
@@ -156,7 +188,9 @@ def _engine(folder: Path, config: IndexConfig, *, dim: int) -> Engine:
     return engine
 
 
-def _columns(folder: Path, ids: DocIds, vectors: NDArray[np.float32]) -> Columns:
+def _columns(
+    folder: Path, ids: DocIds, vectors: NDArray[np.float32], texts: Texts | None
+) -> Columns:
     return Columns(
         ids,
         mapped(folder / "slots.npy"),
@@ -165,6 +199,7 @@ def _columns(folder: Path, ids: DocIds, vectors: NDArray[np.float32]) -> Columns
         mapped(folder / "weights.npy"),
         mapped(folder / "spans.npy"),
         vectors,
+        texts,
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,12 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexstore.engines import create
-from indexstore.ids import DocIds
+from indexstore.engines.bm25 import Bm25Engine
+from indexstore.engines.registry import text_engine
+from indexstore.ids import DocIds, encoded
 from indexstore.model import IndexConfig, LogRow
 from indexstore.part import Tags
 from indexstore.runs import starts_of
 from indexstore.scoring import finds_documents, run_sums
-from indexstore.segment import DROPPED, ENGINE, FORMAT, META, PATCHES, UNITS, VECTORS, file_digest
+from indexstore.segment import (
+    DROPPED,
+    ENGINE,
+    FORMAT,
+    META,
+    PATCHES,
+    TEXT,
+    UNITS,
+    VECTORS,
+    file_digest,
+)
 from indexstore.tags import TagCollector
 
 
@@ -35,6 +47,12 @@ class SegmentWriter:
         self._spans: list[NDArray[Any]] = []
         self._dropped: list[str] = []
         self._patches: dict[str, tuple[int, float, Tags]] = {}
+        self._text: Bm25Engine | None = None
+        self._text_lengths = [0]
+        if config.kind == "text":
+            (folder / TEXT).mkdir()
+            self._text = text_engine(config).grow(folder / TEXT)
+        self._texts: BinaryIO = (folder / "texts.bin").open("wb")
         self._vectors: BinaryIO = (folder / VECTORS).open("wb")
         self._units: BinaryIO | None = None  # from the first document on that needs one
         self._rows = 0
@@ -67,12 +85,20 @@ class SegmentWriter:
         self._weights.append(row.chunks.weights)
         self._spans.append(row.chunks.spans)
         self._patches.pop(row.doc_id, None)
+        self._add_text(row.chunks.texts or ())
         self._add_unit(vectors, row.chunks.weights)
         self._vectors.write(np.ascontiguousarray(vectors, np.float32).data)
         self._rows += len(vectors)
 
+    def _add_text(self, texts: Sequence[str]) -> None:
+        if self._text is None:
+            return
+        self._text.add("\n".join(texts))
+        for text in texts:
+            self._text_lengths.append(self._texts.write(encoded(text)))
+
     def _add_unit(self, vectors: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
-        if not self.by_document:
+        if not self.by_document or self._text is not None:
             return
         if self._units is None:
             if len(vectors) == 1 and weights[0] == 1.0:
@@ -103,10 +129,17 @@ class SegmentWriter:
     def finish(self) -> str:
         """Write the rest, build the engine, and return the checksum that the manifest keeps."""
         self._vectors.close()
+        self._texts.close()
         if self._units is not None:
             self._units.close()
         self._write_columns()
-        self._build_engine()
+        if self._text is None:
+            (self.folder / "texts.bin").unlink()
+            self._build_engine()
+        else:
+            (self.folder / VECTORS).unlink()
+            self._text.finish()
+            np.save(self.folder / "text_starts.npy", np.cumsum(self._text_lengths))
         return self._write_meta()
 
     def _write_columns(self) -> None:
@@ -149,6 +182,7 @@ class SegmentWriter:
             "dim": self.dim,
             "metric": self.config.metric,
             "engine": self.config.engine,
+            "language": self.config.options.get("language"),
             "by_document": self.by_document,
             "documents": self.documents,
             "rows": self.rows,

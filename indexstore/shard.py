@@ -24,6 +24,7 @@ from indexstore.place import Place
 from indexstore.query import ShardHits, ShardQuery
 from indexstore.scoring import default_reduction
 from indexstore.segment import Segment
+from indexstore.text_search import text_documents
 
 PAGE_ROWS = 2000  # log rows read at a time
 MANIFEST_POLL_S = 1.0  # new segments are no news to a reader of the log: no hurry
@@ -116,15 +117,24 @@ class Shard:
         snapshot = self._snapshot
         if snapshot.dim is None or not query.queries:
             return ShardHits.none(query.queries, applied_seq=snapshot.applied_seq)
-        reduction = query.score or self.reduction
-        batch = Batch.of(
-            query, metric=self.place.config.metric, dim=snapshot.dim, reduction=reduction
-        )
-        parts = [_excluding(part, query) for part in snapshot.parts]
         chosen = None if query.filter is None else parse_filter(query.filter)
-        found = [best_documents(part, batch, _scope(part, query, chosen)) for part in parts]
+        batch = self._batch(query, snapshot.dim)
+        parts = [_excluding(part, query) for part in snapshot.parts]
+        found = [
+            text_documents(part, query.texts, scope, min_should=query.min_should)
+            if self.place.config.kind == "text"
+            else best_documents(part, batch, scope)
+            for part in parts
+            for scope in (_scope(part, query, chosen),)
+        ]
         merged = Merged(parts, found, query)
         return hits_of(parts, merged, batch, query, applied_seq=snapshot.applied_seq)
+
+    def _batch(self, query: ShardQuery, dim: int) -> Batch:
+        if self.place.config.kind == "text":
+            return Batch.of_texts(query)
+        metric, reduction = self.place.config.metric, query.score or self.reduction
+        return Batch.of(query, metric=metric, dim=dim, reduction=reduction)
 
     def vectors_of(self, doc_ids: list[str]) -> dict[str, tuple[Float32, Float32]]:
         """Return the chunks' vectors and weights of the documents that are here, by id."""

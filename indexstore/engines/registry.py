@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 from indexstore.engines.base import Engine
+from indexstore.engines.bm25 import Bm25Engine
 from indexstore.errors import EngineError
 from indexstore.model import IndexConfig
 from indexstore.names import unknown
@@ -19,6 +20,21 @@ ENGINES = {
 SHARD_OPTIONS = frozenset({"score"})  # options of the index that are no engine's business
 
 
+def text_engine(config: IndexConfig) -> Bm25Engine:
+    """Make the full-text engine that an index asks for, empty.
+
+    Raises:
+        EngineError: it is not called bm25, or has no such option.
+    """
+    if config.engine != "bm25":
+        raise EngineError(config.engine, unknown("full-text engine", config.engine, ["bm25"]))
+    return Bm25Engine(_own_options(config))
+
+
+def _own_options(config: IndexConfig) -> dict[str, Any]:
+    return {key: value for key, value in config.options.items() if key not in SHARD_OPTIONS}
+
+
 def create(config: IndexConfig, *, dim: int) -> Engine:
     """Make the engine that an index asks for, not yet built or opened.
 
@@ -29,6 +45,5 @@ def create(config: IndexConfig, *, dim: int) -> Engine:
         raise EngineError(config.engine, unknown("engine", config.engine, ENGINES))
     module, _, name = ENGINES[config.engine].partition(":")
     kind: Any = getattr(importlib.import_module(module), name)
-    options = {k: v for k, v in config.options.items() if k not in SHARD_OPTIONS}
-    engine: Engine = kind(dim=dim, metric=config.metric, options=options)
+    engine: Engine = kind(dim=dim, metric=config.metric, options=_own_options(config))
     return engine
