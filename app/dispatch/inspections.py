@@ -42,7 +42,7 @@ class Inspector:
         self, condition: Mapping[str, Any] | None, *, min_seq: int, timeout_s: float
     ) -> int:
         """Return how many documents match."""
-        arguments = {"condition": condition}
+        arguments = {"chosen": condition}
         return sum(await self._ask("count", arguments, min_seq=min_seq, timeout_s=timeout_s))
 
     async def facet(
@@ -55,12 +55,13 @@ class Inspector:
         timeout_s: float,
     ) -> list[tuple[Any, int]]:
         """Return the values of a tag and how many matching documents have each, most first."""
-        arguments = {"key": key, "condition": condition}
-        totals: Counter[Any] = Counter()
+        arguments = {"key": key, "chosen": condition}
+        totals: Counter[tuple[str, Any]] = Counter()  # 1 and true are two values
         for part in await self._ask("facet", arguments, min_seq=min_seq, timeout_s=timeout_s):
             for value, number in part:
-                totals[value] += number
-        return sorted(totals.items(), key=lambda pair: (-pair[1], str(pair[0])))[:limit]
+                totals[type(value).__name__, value] += number
+        ordered = sorted(totals.items(), key=lambda pair: (-pair[1], str(pair[0][1])))
+        return [(value, number) for (_, value), number in ordered[:limit]]
 
     async def list_ids(
         self,
@@ -72,8 +73,8 @@ class Inspector:
         timeout_s: float,
     ) -> list[str]:
         """Return the ids of matching documents after ``after``, in order, ``limit`` at most."""
-        arguments = {"condition": condition, "after": after, "limit": limit}
-        parts = await self._ask("list_ids", arguments, min_seq=min_seq, timeout_s=timeout_s)
+        arguments = {"chosen": condition, "after": after, "limit": limit}
+        parts = await self._ask("ids", arguments, min_seq=min_seq, timeout_s=timeout_s)
         return sorted(doc_id for part in parts for doc_id in part)[:limit]
 
     async def vectors_of(

@@ -182,7 +182,7 @@ class Inspection(Message):
 
     batch_id: str
     reply_to: str
-    what: Literal["count", "facet", "list_ids", "vectors_of"]
+    what: Literal["count", "facet", "ids", "vectors_of"]
     arguments: Mapping[str, Any]
     min_seq: int
     deadline: float

@@ -35,6 +35,17 @@ def reduce(parts: Sequence[bytes], wire: Mapping[str, Any]) -> None:
         answer_failure(wire, "reduce", error)
 
 
+@shared_task(name=names.GATHER)
+def gather(parts: Sequence[bytes], wire: Mapping[str, Any]) -> None:
+    """Hand what each shard said to an inspection to the API, which merges it; idempotent."""
+    try:
+        said = tuple(codec.loads(part) for part in parts)
+        reply(str(wire["reply_to"]), Reply(str(wire["batch_id"]), parts=said))
+    except Exception as error:
+        logger.exception("gather: an inspection failed")
+        answer_failure(wire, "reduce", error)
+
+
 def _reduce(packed: Sequence[bytes], order: ReduceOrder, started: float) -> Reply:
     parts = [ShardPart.from_wire(codec.loads(part)) for part in packed]
     params = SearchParams.from_wire(order.params)

@@ -48,8 +48,12 @@ def search(wire: Mapping[str, Any]) -> bytes:
 
 
 @shared_task(name=names.INSPECT)
-def inspect(wire: Mapping[str, Any]) -> dict[str, Any]:
+def inspect(wire: Mapping[str, Any]) -> bytes:
     """Answer one question about a shard's documents; never raises, like ``search``."""
+    return codec.dumps(_inspected(wire))
+
+
+def _inspected(wire: Mapping[str, Any]) -> dict[str, Any]:
     try:
         order = Inspection.from_wire(wire)
         index, number = order.target
