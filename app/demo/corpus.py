@@ -23,6 +23,8 @@ KINDS: dict[type[ast.AST], str] = {
 SHORTEST_CHARS = 40
 """Shorter docstrings ("See above.") tell nobody what a thing does."""
 LONGEST_CHARS = 400
+SHORT_CHARS = 240
+"""A summary says best what a thing is for; details further down dilute it."""
 LARGEST_FILE_BYTES = 400_000
 SKIPPED = frozenset(("test", "tests", "idlelib", "lib2to3", "turtledemo", "_vendor", "vendor"))
 ENOUGH = 5_000
@@ -33,6 +35,8 @@ COMPILED = (
     *("threading", "time", "zlib"),
 )
 """Modules of the standard library that are compiled, wholly or where it matters."""
+HOMES = {"os": "posix", "threading": "thread"}
+"""Where modules have what they are known for, when it is not ``_name``."""
 
 PUBLIC_NAMES = {f"posixpath.{name}": f"os.path.{name}" for name in dir(sys.modules["posixpath"])}
 """A few names under which everybody knows a thing that is defined elsewhere."""
@@ -65,7 +69,7 @@ def _builtins() -> Iterator[dict[str, Any]]:
     """Yield what is written in C and has no source to parse: built-ins and their methods too."""
     for name in COMPILED:
         for key, value in sorted(vars(importlib.import_module(name)).items()):
-            if key.startswith("_") or not callable(value):
+            if key.startswith("_") or not callable(value) or not _is_at_home(value, key, name):
                 continue
             public = key if name == "builtins" else f"{name}.{key}"
             kind = "class" if inspect.isclass(value) else "function"
@@ -74,6 +78,13 @@ def _builtins() -> Iterator[dict[str, Any]]:
                 if not method.startswith("_"):
                     doc = inspect.getdoc(getattr(value, method))
                     yield from _document(f"{public}.{method}", doc, name, "method", FROM_STDLIB)
+
+
+def _is_at_home(value: Any, key: str, module: str) -> bool:
+    """Tell whether a module defines a thing itself, rather than borrowing it from another."""
+    owner = str(getattr(value, "__module__", None) or module).lstrip("_")
+    homes = {module, HOMES.get(module, module)}
+    return owner in homes and getattr(value, "__name__", key) == key
 
 
 def _of_tree(folder: Path, package: str, prefix: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
@@ -118,11 +129,11 @@ def _document(
 
 
 def first_paragraphs(docstring: str) -> str:
-    """Return the summary and as many further paragraphs as fit into ``LONGEST_CHARS``."""
-    paragraphs = [" ".join(part.split()) for part in docstring.split("\n\n")]
-    text = ""
-    for paragraph in filter(None, paragraphs):
-        if text and len(text) + len(paragraph) > LONGEST_CHARS:
+    """Return the summary, and what follows it while the whole stays short."""
+    paragraphs = filter(None, (" ".join(part.split()) for part in docstring.split("\n\n")))
+    text = next(paragraphs, "")[:LONGEST_CHARS]
+    for paragraph in paragraphs:
+        if len(text) + len(paragraph) > SHORT_CHARS:
             break
-        text = f"{text}\n\n{paragraph}" if text else paragraph[:LONGEST_CHARS]
+        text = f"{text}\n\n{paragraph}"
     return text
