@@ -6,6 +6,7 @@ Sources are read and parsed, never imported: importing two hundred packages woul
 import ast
 import importlib
 import inspect
+import re
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -128,9 +129,14 @@ def _document(
         yield {"id": PUBLIC_NAMES.get(name, name), "text": text, "tags": tags}
 
 
+_SIGNATURE = re.compile(r"[\w.]+\([^()]*\)( -> .{1,40})?")
+"""How many docstrings of compiled functions begin; it says how to call, not what for."""
+
+
 def first_paragraphs(docstring: str) -> str:
     """Return the summary, and what follows it while the whole stays short."""
     paragraphs = filter(None, (" ".join(part.split()) for part in docstring.split("\n\n")))
+    paragraphs = (part for part in paragraphs if not _SIGNATURE.fullmatch(part))
     text = next(paragraphs, "")[:LONGEST_CHARS]
     for paragraph in paragraphs:
         if len(text) + len(paragraph) > SHORT_CHARS:
