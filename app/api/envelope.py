@@ -7,9 +7,8 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.body import is_ndjson
@@ -17,6 +16,7 @@ from app.api.problems import Problem, respond
 
 log = logging.getLogger(__name__)
 
+_WANTED = frozenset((b"x-request-id", b"content-type", b"content-length"))
 _REQUEST_ID = re.compile(r"^[\w.:/+=-]{1,128}$")
 Observer = Callable[[Scope, int, float], None]
 
@@ -36,7 +36,7 @@ class Envelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers = _headers_of(scope)
         answer = _Answer(send, request_id=_request_id(headers))
         scope.setdefault("state", {})["request_id"] = answer.request_id
         started = time.perf_counter()
@@ -53,10 +53,10 @@ class Envelope:
                 self.observe(scope, answer.status, time.perf_counter() - started)
 
     async def _serve(
-        self, scope: Scope, receive: Receive, answer: "_Answer", headers: Headers
+        self, scope: Scope, receive: Receive, answer: "_Answer", headers: Mapping[bytes, str]
     ) -> None:
         """Pass the request on with its body bounded; a stream of lines is bounded by line."""
-        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        media_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
         if is_ndjson(media_type):
             await self.app(scope, receive, answer)
             return
@@ -78,9 +78,11 @@ class _Answer:
         """Pass one message on."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["x-request-id"] = self.request_id
-            headers["x-content-type-options"] = "nosniff"
+            message["headers"] = [
+                *message.get("headers", ()),
+                (b"x-request-id", self.request_id.encode("latin-1")),
+                (b"x-content-type-options", b"nosniff"),
+            ]
         await self.send(message)
 
 
@@ -116,13 +118,22 @@ class _BoundedBody:
         return Problem("body_too_large", detail, members={"limit": self.limit})
 
 
-def _request_id(headers: Headers) -> str:
+def _headers_of(scope: Scope) -> dict[bytes, str]:
+    """Return the few headers that every request is asked for, the first of each, in one pass."""
+    found: dict[bytes, str] = {}
+    for name, value in scope["headers"]:
+        if name in _WANTED and name not in found:
+            found[name] = value.decode("latin-1")
+    return found
+
+
+def _request_id(headers: Mapping[bytes, str]) -> str:
     """Return the client's request id when it is harmless in a header and a log, else a new one."""
-    given = headers.get("x-request-id", "")
+    given = headers.get(b"x-request-id", "")
     return given if _REQUEST_ID.match(given) else uuid.uuid4().hex
 
 
-def _content_length(headers: Headers) -> int:
+def _content_length(headers: Mapping[bytes, str]) -> int:
     """Return the announced length of the body; 0 when none or nonsense is announced."""
-    given = headers.get("content-length", "0")
+    given = headers.get(b"content-length", "0")
     return int(given) if given.isascii() and given.isdigit() and len(given) < 20 else 0  # noqa: PLR2004 - fits 64 bits
