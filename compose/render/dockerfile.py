@@ -40,7 +40,10 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/gnes
 ENV PATH=/opt/gnes/bin:$PATH
 WORKDIR /build
-{install}
+{install}RUN printf '%s\\n' '#!/opt/gnes/bin/python' 'from app.cli.main import main' 'main()' \\
+    > /opt/gnes/bin/gnes \\
+ && chmod 755 /opt/gnes/bin/gnes
+
 FROM {python}
 {system}ENV PATH=/opt/gnes/bin:$PATH \\
     PYTHONPATH=/srv/gnes PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \\
@@ -49,6 +52,7 @@ RUN useradd --uid {uid} --no-create-home --shell /usr/sbin/nologin gnes \\
  && install --directory --owner gnes --group gnes {data}
 COPY --from=build /opt/gnes /opt/gnes
 WORKDIR /srv/gnes
+COPY pyproject.toml pyproject.toml
 COPY compose compose
 COPY indexstore indexstore
 COPY workers workers

@@ -1,7 +1,9 @@
 """Every flow of the house as everything it can become."""
 
 import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -93,6 +95,27 @@ def test_dockerfiles_copy_only_what_is_there() -> None:
                 assert Path(name).exists(), name
                 pattern = "!requirements*.txt" if name.startswith("requirements") else f"!{name}"
                 assert pattern in ignored
+
+
+def test_the_files_in_the_image_are_enough_to_start(tmp_path: Path) -> None:
+    """What the Dockerfile copies, and nothing else of this repository, imports whole."""
+    copied = re.findall(r"^COPY (\S+) \S+$", dockerfile("slim").split("\nFROM ")[2], re.MULTILINE)
+    for name in copied:
+        copy = shutil.copytree if Path(name).is_dir() else shutil.copyfile
+        copy(name, tmp_path / name)
+    modules = "app.api.main, app.celery, app.cli.main, workers.runtime, compose.planning"
+
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"import {modules}; print(app.__file__)"],
+        env={"PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(tmp_path))
 
 
 def test_the_shell_script_is_a_script(tmp_path: Path) -> None:
