@@ -176,6 +176,58 @@ def test_several_searches_go_in_one_request(it: Deployment) -> None:
     assert none["code"] == "document_not_found"
 
 
+def test_documents_are_found_by_likeness(it: Deployment) -> None:
+    """A stored document is a query, without itself; what is unlike another comes first."""
+    it.index(
+        {"id": "like/cat", "text": "The cat sleeps on the sofa."},
+        {"id": "like/kitten", "text": "A kitten naps on the couch."},
+        {"id": "like/engine", "text": "The engine needs oil and petrol."},
+    )
+    similar = it.ids(query={"id": "like/cat"}, limit=1)
+    response = it.client.post(
+        f"/v1/collections/{it.collection}/recommend",
+        json={"positive": ["like/cat"], "negative": ["like/engine"], "limit": 1},
+    )
+
+    assert similar == ["like/kitten"]
+    assert [hit["id"] for hit in response.json()["hits"]] == ["like/kitten"]
+
+
+def test_tags_are_counted_listed_and_deleted_by(it: Deployment) -> None:
+    """Count, facet, scroll and delete take the same filter, and see what was just written."""
+    colours = ["red", "red", "blue"]
+    it.index(
+        *(
+            {"id": f"tag/{n}", "text": f"Paint number {n}.", "tags": {"colour": colour, "n": n}}
+            for n, colour in enumerate(colours)
+        )
+    )
+    red = {"must": [{"key": "colour", "match": {"value": "red"}}]}
+    late = {"must": [{"key": "n", "range": {"gte": 1}}]}
+
+    counted = it.client.post(documents(it, "/count"), json={"filter": red}).json()
+    values = it.client.post(documents(it, "/facet"), json={"key": "colour"}).json()["values"]
+    page = it.client.post(documents(it, "/scroll"), json={"filter": late, "limit": 1}).json()
+    rest = {"filter": late, "limit": 5, "cursor": page["cursor"]}
+    last = it.client.post(documents(it, "/scroll"), json=rest).json()
+    deleted = it.client.post(documents(it, "/delete"), json={"filter": red}).json()
+    left = it.client.post(documents(it, "/facet"), json={"key": "colour"}).json()["values"]
+
+    assert counted == {"count": 2}
+    assert values == [{"value": "red", "count": 2}, {"value": "blue", "count": 1}]
+    assert [document["id"] for document in page["documents"]] == ["tag/1"]
+    assert [document["id"] for document in last["documents"]] == ["tag/2"]
+    assert (deleted["deleted"], last["cursor"]) == (["tag/0", "tag/1"], None)
+    assert left == [{"value": "blue", "count": 1}]
+
+
+def test_a_filtered_search_finds_what_passes_alone(it: Deployment) -> None:
+    """The best hit is no hit when its tags do not pass."""
+    condition = {"must": [{"key": "kind", "match": {"value": "cold"}}]}
+
+    assert it.ids("brew green tea", filter=condition, limit=5) == ["http/ice"]
+
+
 def test_a_job_is_followed_until_it_ends(it: Deployment) -> None:
     """Server-sent events tell every step; the last one is the end."""
     job_id = it.index({"text": "A ferry crosses the lake."}, wait="no")["job_id"]
