@@ -82,6 +82,15 @@ class Settings(BaseSettings):
     document_batch: int = Field(64, ge=1, description="documents in one message")
     lease_s: float = Field(60.0, gt=0, description="seconds until a lost document is sent again")
     build_rows: int = Field(20_000, ge=1, description="fresh chunks that make a segment worthwhile")
+    retired_grace_s: float = Field(
+        60.0, gt=0, description="seconds until the files of a replaced segment are deleted"
+    )
+    log_keep_seqs: int = Field(
+        10_000, ge=0, description="newest log rows whose deletes are kept for readers that lag"
+    )
+    upkeep_interval_s: float = Field(
+        60.0, gt=0, description="seconds between rounds that give unneeded space back"
+    )
     cache_bytes: int = Field(
         1 << 30, ge=0, description="bytes of the embedding cache; 0 turns it off"
     )

@@ -6,6 +6,8 @@ into it. From elsewhere folders are brought once into a cache on this machine.
 
 import os
 import shutil
+import time
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -82,6 +84,25 @@ class Blobs:
         if self._remote is not None and self._remote.exists(self._address(key)):
             self._remote.rm(self._address(key), recursive=True)
 
+    def sweep(self, prefix: str, known: Container[str], *, age_s: float) -> int:
+        """Remove what builders that died have left on this machine; return how many folders.
+
+        Args:
+            prefix: the folder that holds the keys.
+            known: the keys that somebody still needs.
+            age_s: folders younger than this may have a builder at work.
+        """
+        staged = list((self._local / STAGING).glob("*"))
+        placed = {
+            folder: folder.relative_to(self._local).as_posix()
+            for folder in (self._local / prefix).glob("*/*/*")
+        }
+        orphans = staged + [folder for folder, key in placed.items() if key not in known]
+        old = [folder for folder in orphans if _age_s(folder) > age_s]
+        for folder in old:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(old)
+
     def discard(self, folder: Path) -> None:
         """Remove a staged folder that will not be published."""
         shutil.rmtree(folder, ignore_errors=True)
@@ -116,6 +137,13 @@ class Blobs:
             self.discard(folder)
             if not place.is_dir():
                 raise
+
+
+def _age_s(folder: Path) -> float:
+    try:
+        return time.time() - folder.stat().st_mtime
+    except OSError:  # its builder, or another sweeper, was faster
+        return 0.0
 
 
 def _is_last(path: Path) -> bool:

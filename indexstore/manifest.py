@@ -71,7 +71,8 @@ class Manifest(Store):
         """Make a segment visible to readers, and those that it replaces invisible, in one moment.
 
         Returns:  False, and changes nothing, when one of ``retires`` is no longer live: somebody
-                  else has compacted it.
+                  else has compacted it; or when a purge has gone past the segment's end, for then
+                  deletes may be missing that its readers would need.
         """
         now = time.time()
         retired = (
@@ -80,7 +81,9 @@ class Manifest(Store):
             .values(retired_at=now)
         )
         with self.database.writing() as connection:
-            read_collection(connection, new.collection, lock=True)
+            info = read_collection(connection, new.collection, lock=True)
+            if info.purged_seq > new.seq_to:
+                return False
             ids = list(dict.fromkeys(retires))
             alive = self._alive(connection, ids)
             if alive != len(ids):

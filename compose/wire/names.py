@@ -50,6 +50,11 @@ def broker_life_key(collection: str) -> str:
     return f"gnes:life:{collection}"
 
 
+def build_lease(collection: str, index: int, shard: int) -> str:
+    """Return the lease under which one worker builds segments of a shard."""
+    return f"build:{collection}:{index}:{shard}"
+
+
 def log_channel(collection: str) -> str:
     """Return the channel that announces new rows of the log."""
     return f"gnes:log:{collection}"

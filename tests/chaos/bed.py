@@ -25,6 +25,8 @@ ENVIRONMENT = {
     "GNES_WINDOW_DOCUMENTS": "64",
     "GNES_LEASE_S": "6",
     "GNES_VISIBILITY_TIMEOUT_S": "3",
+    "GNES_RETIRED_GRACE_S": "3",
+    "GNES_LOG_KEEP_SEQS": "40",
 }
 Say = Callable[[str], None]
 

@@ -29,7 +29,7 @@ def build(order: Mapping[str, Any]) -> None:
     """Build or compact one shard's segments, unless another worker is at it; idempotent."""
     state = runtime()
     index, shard = int(order["index"]), int(order["shard"])
-    with _lease(state, f"build:{order['collection']}:{index}:{shard}") as is_ours:
+    with _lease(state, names.build_lease(state.collection, index, shard)) as is_ours:
         if not is_ours:
             return
         try:
