@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,43 +9,14 @@ from numpy.typing import NDArray
 from indexstore.engines.bm25 import TextSearcher
 from indexstore.engines.registry import text_engine
 from indexstore.filters import Condition, Facet, Mask, values_at
+from indexstore.grow import Grow
 from indexstore.model import IndexConfig, LogRow
 from indexstore.part import Columns, Part, Tags
 from indexstore.runs import Indices
 from indexstore.scoring import run_sums
 from indexstore.tags import TagIndex
 
-FIRST_CAPACITY = 256
 TAG_BLOCK = 512  # documents whose tags are indexed together
-
-
-class Grow:
-    """An array that grows at its end; what was read from it before stays as it was."""
-
-    def __init__(self, dtype: Any, width: int | None = None) -> None:
-        self._shape: tuple[int, ...] = () if width is None else (width,)
-        self._data: NDArray[Any] = np.empty((0, *self._shape), dtype)
-        self._used = 0
-
-    def __len__(self) -> int:
-        return self._used
-
-    def extend(self, rows: Any, count: int) -> None:
-        """Add some rows."""
-        end = self._used + count
-        if end > len(self._data):
-            # A longer array, never a moved one: snapshots go on reading the old.
-            longer = np.empty(
-                (max(end, 2 * len(self._data), FIRST_CAPACITY), *self._shape), self._data.dtype
-            )
-            longer[: self._used] = self._data[: self._used]
-            self._data = longer
-        self._data[self._used : end] = rows
-        self._used = end
-
-    def view(self) -> NDArray[Any]:
-        """Return the rows so far."""
-        return self._data[: self._used]
 
 
 @dataclass(frozen=True, slots=True)

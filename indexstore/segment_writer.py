@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from indexstore.engines import create
 from indexstore.engines.bm25 import Bm25Engine
 from indexstore.engines.registry import text_engine
+from indexstore.grow import Grow
 from indexstore.ids import DocIds, encoded
 from indexstore.model import IndexConfig, LogRow
 from indexstore.part import Tags
@@ -40,11 +41,10 @@ class SegmentWriter:
         self.by_document = finds_documents(config)
         self._ordinals: dict[str, int] = {}
         self._tags = TagCollector()
-        self._documents: list[tuple[int, int, float]] = []  # slot, version, weight
-        self._lengths: list[int] = []
-        self._positions: list[NDArray[np.int32]] = []
-        self._weights: list[NDArray[np.float32]] = []
-        self._spans: list[NDArray[Any]] = []
+        self._slots, self._versions = Grow(np.int16), Grow(np.int64)
+        self._doc_weights, self._lengths = Grow(np.float32), Grow(np.int64)
+        self._positions, self._weights = Grow(np.int32), Grow(np.float32)
+        self._spans = Grow(np.float64, 2)
         self._dropped: list[str] = []
         self._patches: dict[str, tuple[int, float, Tags]] = {}
         self._text: Bm25Engine | None = None
@@ -61,7 +61,7 @@ class SegmentWriter:
     @property
     def documents(self) -> int:
         """How many documents were added."""
-        return len(self._documents)
+        return len(self._slots)
 
     @property
     def rows(self) -> int:
@@ -71,24 +71,27 @@ class SegmentWriter:
     @property
     def is_empty(self) -> bool:
         """Tell whether the segment would change nothing."""
-        return not (self._documents or self._dropped or self._patches)
+        return not (self.documents or self._dropped or self._patches)
 
     def add(self, row: LogRow, vectors: NDArray[np.float32]) -> None:
         """Add a document whose vectors are checked by now."""
         if row.chunks is None:  # pragma: no cover - only upserts are added
             return
-        self._ordinals[row.doc_id] = len(self._documents)
-        self._documents.append((row.slot, row.version, row.weight))
+        n = len(vectors)
+        self._ordinals[row.doc_id] = self.documents
+        self._slots.extend(row.slot, 1)
+        self._versions.extend(row.version, 1)
+        self._doc_weights.extend(row.weight, 1)
         self._tags.add(row.tags)
-        self._lengths.append(len(vectors))
-        self._positions.append(row.chunks.positions)
-        self._weights.append(row.chunks.weights)
-        self._spans.append(row.chunks.spans)
+        self._lengths.extend(n, 1)
+        self._positions.extend(row.chunks.positions, n)
+        self._weights.extend(row.chunks.weights, n)
+        self._spans.extend(row.chunks.spans, n)
         self._patches.pop(row.doc_id, None)
         self._add_text(row.chunks.texts or ())
         self._add_unit(vectors, row.chunks.weights)
         self._vectors.write(np.ascontiguousarray(vectors, np.float32).data)
-        self._rows += len(vectors)
+        self._rows += n
 
     def _add_text(self, texts: Sequence[str]) -> None:
         if self._text is None:
@@ -118,7 +121,8 @@ class SegmentWriter:
         if ordinal is None:
             self._patches[row.doc_id] = (row.version, row.weight, row.tags)
             return
-        self._documents[ordinal] = (row.slot, row.version, row.weight)
+        self._versions.view()[ordinal] = row.version
+        self._doc_weights.view()[ordinal] = row.weight
         self._tags.replace(ordinal, row.tags)
 
     def drop(self, doc_id: str) -> None:
@@ -143,18 +147,18 @@ class SegmentWriter:
         return self._write_meta()
 
     def _write_columns(self) -> None:
-        folder, documents = self.folder, self._documents
+        folder = self.folder
         self._tags.index().write(folder)
         DocIds.of(list(self._ordinals)).write(folder)
         DocIds.of(self._dropped).write(folder, DROPPED)
         columns: Mapping[str, NDArray[Any]] = {
-            "slots": np.array([slot for slot, _, _ in documents], np.int16),
-            "versions": np.array([version for _, version, _ in documents], np.int64),
-            "doc_weights": np.array([weight for _, _, weight in documents], np.float32),
-            "starts": starts_of(self._lengths),
-            "positions": np.concatenate([np.empty(0, np.int32), *self._positions]),
-            "weights": np.concatenate([np.empty(0, np.float32), *self._weights]),
-            "spans": np.concatenate([np.empty((0, 2), np.float64), *self._spans]),
+            "slots": self._slots.view(),
+            "versions": self._versions.view(),
+            "doc_weights": self._doc_weights.view(),
+            "starts": starts_of(self._lengths.view()),
+            "positions": self._positions.view(),
+            "weights": self._weights.view(),
+            "spans": self._spans.view(),
         }
         for name, column in columns.items():
             np.save(folder / f"{name}.npy", column)
@@ -162,7 +166,7 @@ class SegmentWriter:
         (folder / PATCHES).write_bytes(msgpack.packb(patches))
 
     def _build_engine(self) -> None:
-        if not self._documents:
+        if not self.documents:
             return
         source = self.folder / (self._unit_file or VECTORS)
         rows = np.memmap(source, np.float32, "r").reshape(-1, self.dim).view(np.ndarray)

@@ -7,6 +7,9 @@ from indexstore.errors import DimensionError, InvalidVectorError
 from indexstore.model import Metric
 
 
+LONGEST = 1e15  # of a number: products and sums of such stay finite in single precision
+
+
 def checked_rows(rows: ArrayLike, *, dim: int | None, metric: Metric) -> NDArray[np.float32]:
     """Return the rows as an index of this metric takes them, or refuse them whole.
 
@@ -16,13 +19,18 @@ def checked_rows(rows: ArrayLike, *, dim: int | None, metric: Metric) -> NDArray
     Raises:
         DimensionError: the rows are not ``dim`` wide.
         InvalidVectorError: a row holds a NaN or an infinity, or has length 0 where the metric
-            is cosine.
+            is cosine, or numbers too large to be multiplied where it is not.
     """
     table = np.ascontiguousarray(np.atleast_2d(np.asarray(rows, np.float32)))
     if table.ndim != 2 or (dim is not None and table.shape[1] != dim):  # noqa: PLR2004
         raise DimensionError(dim or 0, table.shape[-1])
     require_finite(table)
-    return unit_rows(table) if metric == "cosine" else table
+    if metric == "cosine":
+        return unit_rows(table)
+    longest = float(np.abs(table).max(initial=0.0))
+    if longest > LONGEST:
+        raise InvalidVectorError(f"a number as large as {longest:g} makes it too long to compare")
+    return table
 
 
 def require_finite(rows: NDArray[np.float32]) -> None:
@@ -30,8 +38,9 @@ def require_finite(rows: NDArray[np.float32]) -> None:
     # One multiply-add a number finds nearly every matrix clean: a NaN or an infinity anywhere
     # makes the sum of squares not finite. Only then is it looked for (overflow is innocent).
     flat = rows.reshape(-1)
-    if np.isfinite(np.dot(flat, flat)):
-        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.dot(flat, flat)):
+            return
     faulty = ~np.isfinite(rows).all(axis=1)
     if faulty.any():
         raise InvalidVectorError(f"row {int(np.argmax(faulty))} holds a NaN or an infinity")
