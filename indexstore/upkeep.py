@@ -1,13 +1,18 @@
 """House-keeping: what nobody needs any more goes, and its room is given back, by itself."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
 
 from indexstore.database import Database
+from indexstore.document_codec import decode_content
 from indexstore.ledger import Ledger
 from indexstore.manifest import KEEP_SEQS, Manifest, Purged
 from indexstore.model import SegmentInfo
+from indexstore.schema import documents, metadata
 
 #: Room worth giving back: less than this is used again before anybody misses it.
 _SPARE_BYTES = 1024 * 1024
@@ -54,6 +59,25 @@ def tidy(
     ledger.purge_jobs(finished_before=moment - rules.keep_jobs_s)
     give_back(ledger.database)
     return purged
+
+
+def referenced_blobs(ledger: Ledger) -> set[str]:
+    """Return the names of all media that documents, shown or still on their way, refer to."""
+    query = select(documents.c.body, documents.c.live_body).where(documents.c.modality != "text")
+    found: set[str] = set()
+    for body, live_body in ledger.database.tuples(query, {}):
+        for raw in filter(None, (body, live_body)):
+            found.update(_blobs_of(decode_content(raw)))
+    artefacts = metadata.tables.get("artefacts")
+    if artefacts is not None:  # what components learnt lies beside the media
+        found.update(name for (name,) in ledger.database.tuples(select(artefacts.c.blob), {}))
+    return found
+
+
+def _blobs_of(content: Mapping[str, Any]) -> Iterator[str]:
+    for medium in content.values():
+        if isinstance(medium, Mapping) and isinstance(medium.get("blob"), str):
+            yield medium["blob"]
 
 
 def give_back(database: Database) -> None:

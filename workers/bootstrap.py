@@ -14,7 +14,9 @@ from typing import Any, Protocol
 from celery import signals
 
 from compose.wire import names
+from workers.build.housekeeping import Housekeeper
 from workers.heartbeat import Heartbeat
+from workers.holding import Holder
 from workers.index.dispatcher import Dispatcher
 from workers.runtime import Runtime, runtime
 from workers.search.serving import Tailer, serving
@@ -72,10 +74,14 @@ def start_services(sender: Any = None, **_: Any) -> None:
     node = getattr(sender, "hostname", None) or f"worker-{os.getpid()}"
     heartbeat = Heartbeat(node, state, lambda: serving().describe() if state.shards_here() else ())
     _services.append(heartbeat)
+    if str(state.settings["broker_url"]).startswith(("redis", "valkey")):
+        _services.append(Holder(sender, state))
     if state.shards_here():
         _services.append(Tailer(serving(), state, heartbeat.tell))
     if names.INDEX_QUEUE in state.queues:
         _services.append(Dispatcher(state))
+    if names.BUILD_QUEUE in state.queues:
+        _services.append(Housekeeper(state))
     for service in _services:
         service.start()
     logger.info("serving %s", _what(state))

@@ -147,13 +147,17 @@ class Runtime:
     def _queues_of_stages(self) -> set[str]:
         return {stage.queue for stage in self.plan.stages}
 
+    @property
+    def segment_cache(self) -> Path:
+        """Where segments of an object store lie on this machine."""
+        return Path(self.settings["data_dir"]) / "segments"
+
     def place(self, index: int, shard: int) -> Place:
         """Return where shard ``shard`` of index ``index`` of the flow stands."""
-        cache = Path(self.settings["data_dir"]) / "segments"
         return Place(
             log=self.log,
             manifest=self.manifest,
-            blobs=Blobs(self.settings["blob_url"], cache=cache),
+            blobs=Blobs(self.settings["blob_url"], cache=self.segment_cache),
             config=index_config(self.plan.indexes[index]),
             collection=self.collection,
             shard=shard,

@@ -3,8 +3,8 @@
 from indexstore.ledger import Ledger
 from indexstore.log import Log
 from indexstore.manifest import Manifest, Purged
-from indexstore.model import EncodedDocument
-from indexstore.upkeep import UpkeepPolicy, tidy
+from indexstore.model import Document, EncodedDocument
+from indexstore.upkeep import UpkeepPolicy, referenced_blobs, tidy
 from tests.indexstore.invariants import check_invariants
 from tests.indexstore.samples import C, accept, append, chunks_of, segment, store, text_document
 
@@ -66,3 +66,18 @@ def test_deleting_most_gives_the_room_back(ledger: Ledger, log: Log) -> None:
     if database.is_sqlite:  # PostgreSQL's autovacuum takes its own time
         assert database.size_bytes() < 0.25 * before
     check_invariants(ledger, log)
+
+
+def test_media_of_documents_are_referred_to_also_while_they_are_replaced(
+    ledger: Ledger, log: Log
+) -> None:
+    """The content that is shown and the one on its way; a deleted document refers to nothing."""
+
+    def picture(doc_id: str, blob: str) -> Document:
+        return Document(doc_id, "image", {"image": {"blob": blob}})
+
+    store(ledger, log, picture("a", "sha256:old"), picture("b", "sha256:gone"))
+    accept(ledger, picture("a", "sha256:new"))
+    ledger.delete(C, ["b"])
+
+    assert referenced_blobs(ledger) == {"sha256:old", "sha256:new"}

@@ -1,0 +1,69 @@
+"""The housekeeper: what nobody needs any more goes, and its room is given back, by itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from contextlib import suppress
+
+from indexstore.blobs import Blobs
+from indexstore.errors import CollectionNotFoundError, IndexStoreError
+from indexstore.upkeep import referenced_blobs, tidy
+from workers.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+_FIRST_S = 20.0  # a worker that is restarted again and again must not tidy each time
+_MEDIA_AGE_S = 24 * 3600.0  # an upload may wait as long for the write that refers to it
+_LEASE_TTL_S = 600.0  # longer than a round; a housekeeper that died is replaced after it
+
+
+class Housekeeper(threading.Thread):
+    """Tidies log, segments, jobs and media now and then, in one build worker at a time."""
+
+    def __init__(self, state: Runtime) -> None:
+        super().__init__(name="housekeeper", daemon=True)
+        self._state = state
+        self._owner = str(uuid.uuid4())
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End after the current round."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Tidy until stopped; what fails is logged and tried again."""
+        pause = _FIRST_S
+        interval = float(self._state.settings["upkeep_interval_s"])
+        while not self._stopping.wait(min(pause, interval)):
+            pause = interval
+            try:
+                self._round()
+            except CollectionNotFoundError:
+                continue
+            except (IndexStoreError, OSError):
+                logger.exception("housekeeper: trying again")
+
+    def _round(self) -> None:
+        state = self._state
+        lease = f"upkeep:{state.collection}"
+        if not state.ledger.take_lease(lease, self._owner, _LEASE_TTL_S):
+            return
+        try:
+            self._tidy()
+        finally:
+            with suppress(IndexStoreError):
+                state.ledger.drop_lease(lease, self._owner)
+
+    def _tidy(self) -> None:
+        state = self._state
+        blobs = Blobs(state.settings["blob_url"], cache=state.segment_cache)
+        purged = tidy(
+            state.ledger, state.collection, delete_files=lambda segment: blobs.delete(segment.path)
+        )
+        if state.plan.takes_media:
+            kept = referenced_blobs(state.ledger)
+            state.media.collect(kept, older_than=time.time() - _MEDIA_AGE_S)
+        logger.debug("housekeeper: %s", purged)
