@@ -23,7 +23,7 @@ KIND_OF_SERVICE: Mapping[str, str] = {
     "Frontend": "frontend",
 }
 #: What an Indexer or a Router may also be, beside the kind of its service.
-FURTHER_KINDS: Mapping[str, tuple[str, ...]] = {"router": ("reducer", "score")}
+FURTHER_KINDS: Mapping[str, tuple[str, ...]] = {"router": ("reducer", "reranker", "score")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ _STAGES: Mapping[str, Literal["preprocess", "encode"]] = {
 }
 #: Options of an Indexer that are no matter of its engine.
 _NOT_ENGINE = ("dim", "metric", "normalize_fn", "score_fn", "is_big_score_similar")
+#: Kinds of Router that work on the merged hits.
+_AFTER_MERGING = frozenset({"reducer", "reranker"})
 #: Reducers that are no step of their own: shards reduce so, each its own documents.
 _REDUCTIONS = frozenset({"sum", "avg", "max", "min", "multiply"})
 _METRIC_OF_ENGINE: Mapping[str, Metric] = {"binary": "hamming"}
@@ -201,7 +203,7 @@ def _reducers(flow: Flow) -> Iterator[ComponentSpec]:
     """Yield the Router steps that are components with work to do, such as a reranker."""
     for step in flow.of_service("Router"):
         spec = step.component
-        if spec and step.kind == "reducer" and spec.uses not in _REDUCTIONS:
+        if spec and step.kind in _AFTER_MERGING and spec.uses not in _REDUCTIONS:
             yield spec
 
 

@@ -44,7 +44,7 @@ COMPONENTS = (
     ),
     Component("reducer", "avg"),
     Component(
-        "reducer", "Reranker", options=(Option("mode", "Literal['fast', 'best']", "fast"),),
+        "reranker", "Reranker", options=(Option("mode", "Literal['fast', 'best']", "fast"),),
     ),
 )  # fmt: skip
 
