@@ -1,4 +1,4 @@
-"""A document that ends every process which touches it: given up, and nobody else pays for it."""
+"""Documents that end the process which touches them, and documents that only take long."""
 
 from __future__ import annotations
 
@@ -61,3 +61,42 @@ def test_a_document_that_kills_its_worker_is_given_up_and_the_others_are_indexed
     assert sorted(found) == [f"good-{n}" for n in range(9)]
     assert bad["status"] == "dead"
     assert "5 attempts" in bad["error"]
+
+
+SLOW = '''
+"""An encoder that takes its time over one word, and notes each time it does."""
+import pathlib, time
+from workers.encode.hashing import HashingEncoder
+
+class Slow(HashingEncoder):
+    """Feature hashing; the word "film" takes six seconds."""
+
+    name = "Slow"
+    aliases = ()
+
+    def __init__(self, *, dim: int = 64) -> None:
+        super().__init__(dim=dim)
+
+    def encode(self, chunks):
+        if any("film" in (chunk.text or "") for chunk in chunks):
+            with pathlib.Path(__file__).with_name("runs").open("a") as runs:
+                runs.write("x")
+            time.sleep(6)
+        return super().encode(chunks)
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_work_that_outlasts_the_visibility_timeout_is_done_once(tmp_path: Path) -> None:
+    """A living worker keeps what it works on, however long that takes."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    flow = tmp_path / "slow.yml"
+    flow.write_text(FLOW.replace("fragile", "slow").replace("Fragile", "Slow"))
+
+    with deployed(tmp_path, flow, GNES_VISIBILITY_TIMEOUT_S="2") as it:
+        it.index({"id": "long", "text": "A long film."})
+        found = it.ids("film", timeout_ms=20_000)
+
+    assert found == ["long"]
+    assert (tmp_path / "runs").read_text() == "xx"  # the document and the query, once each
