@@ -15,6 +15,9 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 
+_GATHER_S = 0.002  # without a newcomer, after which the rest of a crowd is not waited for
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting(Generic[Q, A]):
     query: Q
@@ -25,8 +28,9 @@ class Coalescer(Generic[K, Q, A]):
     """Gathers queries of equal parameters while batches are under way.
 
     While fewer than ``in_flight`` batches are under way, a query leaves at once, alone. While
-    they are, queries gather, and leave together as soon as one batch is back: so the size of the
-    batches follows the load, without a timer.
+    they are, queries gather, and leave together as soon as one batch is back and an equal share of
+    the crowd has come: clients whose answers came together ask again one by one, and the first of
+    them must not leave alone. So the size of the batches follows the load.
 
     Args:
         run: sends one batch and returns one answer a query, in order; an answer that is an
@@ -50,6 +54,9 @@ class Coalescer(Generic[K, Q, A]):
         self._waiting: dict[K, deque[_Waiting[Q, A]]] = {}
         self._held = 0
         self._under_way = 0
+        self._crowd = 0  # queries lately held at one time
+        self._asked = 0
+        self._gathering: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(self, key: K, query: Q) -> A:
@@ -62,6 +69,8 @@ class Coalescer(Generic[K, Q, A]):
             raise OverloadedError(1.0, self._held)
         one: _Waiting[Q, A] = _Waiting(query, asyncio.get_running_loop().create_future())
         self._held += 1
+        self._asked += 1
+        self._crowd = max(self._held, self._crowd - 1)
         self._waiting.setdefault(key, deque()).append(one)
         self._pump()
         try:
@@ -73,6 +82,8 @@ class Coalescer(Generic[K, Q, A]):
         """Send batches while there is room: the parameters that have waited longest go first."""
         while self._waiting and self._under_way < self._in_flight:
             key = next(iter(self._waiting))
+            if self._is_early(len(self._waiting[key])):
+                return
             queue = self._waiting.pop(key)
             batch = [queue.popleft() for _ in range(min(self._most, len(queue)))]
             if queue:
@@ -83,6 +94,27 @@ class Coalescer(Generic[K, Q, A]):
                 task = asyncio.create_task(self._send(key, batch))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+
+    def _is_early(self, waiting: int) -> bool:
+        """Tell whether to wait a moment for more; never while no batch is under way."""
+        if not self._under_way or waiting >= min(self._most, self._crowd // self._in_flight):
+            return False
+        if self._gathering is None:
+            self._gather()
+        return True
+
+    def _gather(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._gathering = loop.call_later(_GATHER_S, self._gathered, self._asked)
+
+    def _gathered(self, asked: int) -> None:
+        """Send what has come, however little, once nobody comes any more."""
+        if self._asked != asked:
+            self._gather()
+            return
+        self._gathering = None
+        self._crowd = 0  # those who were waited for are gone
+        self._pump()
 
     async def _send(self, key: K, batch: Sequence[_Waiting[Q, A]]) -> None:
         try:

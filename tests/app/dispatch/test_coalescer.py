@@ -136,3 +136,50 @@ def test_a_client_that_went_away_is_not_sent() -> None:
         assert gate.batches == [("a", [1])]
 
     asyncio.run(scenario())
+
+
+def test_a_crowd_that_comes_back_one_by_one_is_not_led_by_a_batch_of_one() -> None:
+    """Answered together, clients ask again together, though each takes its time to."""
+
+    async def scenario() -> None:
+        batches: list[int] = []
+
+        async def run(_: str, queries: Sequence[int]) -> Sequence[int | Exception]:
+            batches.append(len(queries))
+            await asyncio.sleep(0.02)
+            return list(queries)
+
+        it: Coalescer[str, int, int] = Coalescer(run, in_flight=2, most=64, capacity=100)
+
+        async def client(number: int) -> None:
+            for _ in range(10):
+                await it.ask("a", number)
+                await asyncio.sleep(0.0001 * number)
+
+        await asyncio.gather(*(client(number) for number in range(16)))
+
+        assert batches.count(1) < len(batches) / 2  # seven of ten, if nobody was waited for
+
+    asyncio.run(scenario())
+
+
+def test_a_query_does_not_wait_for_a_crowd_that_has_gone() -> None:
+    """Milliseconds after a crowd, a few clients are served as if it had never been."""
+
+    async def scenario() -> None:
+        gate = Gate()
+        it: Coalescer[str, int, int] = Coalescer(gate.run, in_flight=2, most=64, capacity=100)
+        crowd = [asyncio.create_task(it.ask("a", n)) for n in range(50)]
+        await asyncio.sleep(0)
+        gate.open.set()
+        await asyncio.gather(*crowd)
+        gate.open.clear()
+
+        few = [asyncio.create_task(it.ask("b", n)) for n in range(2)]
+        await asyncio.sleep(0.05)
+
+        assert gate.batches[-2:] == [("b", [0]), ("b", [1])]
+        gate.open.set()
+        await asyncio.gather(*few)
+
+    asyncio.run(scenario())
