@@ -6,7 +6,6 @@ from numpy.typing import ArrayLike, NDArray
 from indexstore.errors import DimensionError, InvalidVectorError
 from indexstore.model import Metric
 
-
 LONGEST = 1e15  # of a number: products and sums of such stay finite in single precision
 
 
