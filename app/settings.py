@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     lease_s: float = Field(60.0, gt=0, description="seconds until a lost document is sent again")
     build_rows: int = Field(20_000, ge=1, description="fresh chunks that make a segment worthwhile")
     retired_grace_s: float = Field(
-        60.0, gt=0, description="seconds until the files of a replaced segment are deleted"
+        300.0, gt=0, description="seconds until the files of a replaced segment are deleted"
     )
     log_keep_seqs: int = Field(
         10_000, ge=0, description="newest log rows whose deletes are kept for readers that lag"

@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "GNES_VISIBILITY_TIMEOUT_S": "3",
     "GNES_RETIRED_GRACE_S": "3",
     "GNES_LOG_KEEP_SEQS": "40",
+    "GNES_UPKEEP_INTERVAL_S": "2",
 }
 Say = Callable[[str], None]
 

@@ -8,15 +8,17 @@ import time
 import uuid
 from contextlib import suppress
 
+from compose.wire import names
 from indexstore.blobs import Blobs
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
-from indexstore.upkeep import referenced_blobs, tidy
+from indexstore.upkeep import UpkeepPolicy, referenced_blobs, tidy
 from workers.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
 _FIRST_S = 20.0  # a worker that is restarted again and again must not tidy each time
 _MEDIA_AGE_S = 24 * 3600.0  # an upload may wait as long for the write that refers to it
+_ORPHAN_AGE_S = 3_600.0  # no build takes as long: an older folder without a row has no builder
 _LEASE_TTL_S = 600.0  # longer than a round; a housekeeper that died is replaced after it
 
 
@@ -59,11 +61,31 @@ class Housekeeper(threading.Thread):
 
     def _tidy(self) -> None:
         state = self._state
+        if self._is_building():
+            return  # a segment that is being built may need what a purge takes
         blobs = Blobs(state.settings["blob_url"], cache=state.segment_cache)
         purged = tidy(
-            state.ledger, state.collection, delete_files=lambda segment: blobs.delete(segment.path)
+            state.ledger,
+            state.collection,
+            delete_files=lambda segment: blobs.delete(segment.path),
+            policy=UpkeepPolicy(
+                grace_s=float(state.settings["retired_grace_s"]),
+                keep_seqs=int(state.settings["log_keep_seqs"]),
+            ),
         )
+        listed = state.manifest.all_segments(state.collection, live_only=False)
+        known = {segment.path for segment in listed}
+        blobs.sweep(state.collection, known, age_s=_ORPHAN_AGE_S)
         if state.plan.takes_media:
             kept = referenced_blobs(state.ledger)
             state.media.collect(kept, older_than=time.time() - _MEDIA_AGE_S)
         logger.debug("housekeeper: %s", purged)
+
+    def _is_building(self) -> bool:
+        state = self._state
+        leases = (
+            names.build_lease(state.collection, position, shard)
+            for position, index in enumerate(state.plan.indexes)
+            for shard in range(index.shards)
+        )
+        return any(state.ledger.lease_owner(lease) for lease in leases)

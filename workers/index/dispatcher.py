@@ -26,7 +26,6 @@ from indexstore.errors import CollectionNotFoundError, IndexStoreError
 from indexstore.model import PendingDocument
 from workers.handing_on import hand_on_documents
 from workers.index.announcing import announce_closed_jobs
-from workers.index.tidying import Tidier
 from workers.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -48,7 +47,6 @@ class Dispatcher(threading.Thread):
         self._state = state
         self._owner = f"{uuid.uuid4()}"
         self._stopping = threading.Event()
-        self._tidier = Tidier(state)
 
     def stop(self) -> None:
         """End after the current step and give the lease back."""
@@ -81,7 +79,6 @@ class Dispatcher(threading.Thread):
         self._take_back()
         if not self.publish_window():
             announce_closed_jobs(state)
-            self._tidier.tidy()
             state.redis.blpop([names.poke_key(state.collection)], timeout=_POLL_S)
             # One look at the ledger answers all pokes that came meanwhile.
             state.redis.delete(names.poke_key(state.collection))
