@@ -72,9 +72,12 @@ def _encoder(
         reading.add(step.mark, step.fault_key(), problem, expected="one dimension")
     before = [other for other in flow.before(step) if other.service != "Router"]
     if reads_embeddings(branches):
-        if not any(other.service == "Encoder" for other in before):
+        sources = [other for other in before if other.service == "Encoder"]
+        if not sources:
             problem = "encodes embeddings, but no encoder stands before it"
             reading.add(step.mark, step.fault_key(), problem, expected="an encoder of chunks first")
+        elif all(found.keeps_dimension for found in branches.values()):
+            dims = {found.dim for found in resolved[sources[-1].id].values()}
         return replace(step, dim=dims.pop(), kind=EMBEDDING)
     for other in before:
         if other.service == "Preprocessor":

@@ -30,6 +30,8 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*([.:][A-Za-z_]\w*)+")
 #: Containers that are nothing but their components one after another, and those that join them.
 _PIPELINES = ("EncoderPipeline", "PreprocessorPipeline", "PipelineRouter", "ScorePipeline")
 _CONCATENATING = ("ConcatEncoder",)
+#: Encoders of embeddings that change values but never their number.
+_KEEPING_DIMENSION = ("Normalizer", "Standardizer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,20 @@ class Resolved:
     marks: Mapping[str, Mark] = field(default_factory=dict)
     parts: tuple["Resolved", ...] = ()
 
+    @property
+    def keeps_dimension(self) -> bool:
+        """Whether its vectors are as long as those it is given."""
+        return self.spec.uses in _KEEPING_DIMENSION
+
     @classmethod
     def chain(cls, parts: list["Resolved"]) -> "Resolved":
         """Join components that run one after another."""
         spec = ComponentSpec("", pipeline=tuple(part.spec for part in parts))
         last = parts[-1]
-        ends = (last.outputs, last.dim, last.kind, last.marks)
+        dim: int | None = None
+        for part in parts:
+            dim = dim if part.keeps_dimension else part.dim
+        ends = (last.outputs, dim, last.kind, last.marks)
         return cls(spec, parts[0].inputs, *ends, tuple(parts))
 
 

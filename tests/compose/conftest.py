@@ -42,6 +42,7 @@ COMPONENTS = (
         "encoder", "ConcatEncoder", inputs=("text",),
         options=(Option("components", "list of a component of kind encoder", required=True),),
     ),
+    Component("encoder", "Normalizer", inputs=("embedding",)),
     Component("reducer", "avg"),
     Component(
         "reranker", "Reranker", options=(Option("mode", "Literal['fast', 'best']", "fast"),),

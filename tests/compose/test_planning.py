@@ -112,6 +112,20 @@ def test_further_stages_of_a_kind_have_queues_of_their_own(plan: PlanText) -> No
     assert found.indexes[0].dim == 4
 
 
+@pytest.mark.parametrize(
+    "encoders",
+    [
+        "{name: Encoder, uses: [MiniLM, Normalizer]}",
+        "{name: Encoder, uses: MiniLM}\n- {name: Encoder, uses: Normalizer}",
+    ],
+)
+def test_a_normalizer_keeps_the_dimension(plan: PlanText, encoders: str) -> None:
+    """Scaling a vector does not change its length, in a pipeline or as a step of its own."""
+    found = plan(f"services:\n- name: Preprocessor\n- {encoders}\n- name: Indexer\n")
+
+    assert found.indexes[0].dim == 384
+
+
 def test_encoders_side_by_side_write_vectors_of_their_own(plan: PlanText) -> None:
     """Each index beside the others takes the vectors of the encoder in its place, or by name."""
     found = plan(
