@@ -181,7 +181,10 @@ class Shard:
     def stats(self) -> ShardStats:
         """Return what is served now."""
         snapshot = self._snapshot
-        held = sum(part.count for part in snapshot.parts)
+        contents = self._contents
+        # Searches are not shown segments that are all dead; here they count the most.
+        segments = contents.parts if contents else ()
+        held = sum(part.count for part in {*segments, *snapshot.parts})
         live = sum(part.live_count for part in snapshot.parts)
         return ShardStats(
             applied_seq=snapshot.applied_seq,
@@ -192,9 +195,9 @@ class Shard:
             deleted_ratio=1 - live / held if held else 0.0,
             generation=self.place.generation,
             epoch=self._epoch,
-            covered_seq=self._contents.covered_seq if self._contents else 0,
-            worst_hole=max(map(_hole, snapshot.parts[: snapshot.segments]), default=0.0),
-            refused=self._contents.refused if self._contents else 0,
+            covered_seq=contents.covered_seq if contents else 0,
+            worst_hole=max(map(_hole, segments), default=0.0),
+            refused=contents.refused if contents else 0,
             corrupt=dict(self._corrupt),
         )
 

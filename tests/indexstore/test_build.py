@@ -86,6 +86,18 @@ def test_holes_are_compacted_and_the_space_comes_back(bed: Bed) -> None:
     assert shard.stats().deleted_ratio == 0
 
 
+def test_a_segment_that_is_all_dead_is_noticed_and_goes(bed: Bed) -> None:
+    """Nothing of it is shown, and the build that takes it away is asked for."""
+    bed.put(some(50))
+    bed.build(CONFIG)
+    bed.delete(list(bed.stored))
+    shard = Shard.open(bed.place(CONFIG))
+
+    assert (shard.stats().worst_hole, shard.stats().deleted_ratio) == (1.0, 1.0)
+    assert bed.build(CONFIG, force=False)[0].outcome == "built"
+    assert Shard.open(bed.place(CONFIG)).stats().worst_hole == 0.0
+
+
 def test_the_slower_of_two_builds_throws_its_work_away(bed: Bed) -> None:
     """When somebody else has compacted meanwhile, nothing is published twice."""
     bed.put(some(20))
