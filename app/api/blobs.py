@@ -66,7 +66,10 @@ async def store(request: Request) -> Response:
     "/{name}",
     summary="Read a content",
     response_class=FileResponse,
-    responses={**answers(BlobResult, 400, 404), 200: {"description": "the bytes, or a range"}},
+    responses={
+        **answers(BlobResult, 400, 404),
+        200: {"description": "the bytes", "content": {"*/*": {}}},
+    },
 )
 async def read(request: Request, name: Name) -> Response:
     """Return the bytes of a content, or the range of them that a player asks for."""

@@ -32,7 +32,7 @@ KEEP_ALIVE_S = 15.0
         **answers(JobResult, 404, 503),
         200: {
             "description": "`progress` events with the job as data, then one `end` event",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {}},
         },
     },
 )

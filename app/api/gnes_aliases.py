@@ -33,7 +33,7 @@ class GnesResult(Output):
 
 def _form(field: str, *, many: bool) -> dict[str, Any]:
     """Describe a body that is a form with files, or JSON."""
-    file = {"type": "string", "format": "binary"}
+    file = {"type": "string", "description": "a file, or the text itself"}
     files = {"type": "array", "items": file, "minItems": 1} if many else file
     form = {"type": "object", "required": [field], "properties": {field: files}}
     content = {

@@ -21,13 +21,13 @@ _KEY = {
 }
 
 
-def _one_of(properties: Mapping[str, Any], *, most: int) -> dict[str, Any]:
+def _one_of(properties: Mapping[str, Any], *, most: int, least: int = 1) -> dict[str, Any]:
     """Describe an object of one, or at most so many, of these properties."""
     return {
         "type": "object",
         "properties": properties,
         "additionalProperties": False,
-        "minProperties": 1,
+        "minProperties": least,
         "maxProperties": most,
     }
 
@@ -50,6 +50,8 @@ _TEST = {
     "is_empty": _one_of({"key": _KEY}, most=1),
     "has_id": {"type": "array", "items": {"type": "string"}},
 }
+_LEAST = {"type": "integer", "minimum": 0, "default": 1}
+_MIN_SHOULD = {"conditions": _conditions(), "min_count": _LEAST}
 #: What OpenAPI is told of filters, by name of the component.
 SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "Filter": {
@@ -59,7 +61,7 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
             "must": _conditions(),
             "should": _conditions(),
             "must_not": _conditions(),
-            "min_should": {"type": "integer", "minimum": 0, "default": 1},
+            "min_should": {"anyOf": [_LEAST, _one_of(_MIN_SHOULD, most=2, least=0)]},
         },
         "additionalProperties": False,
     },

@@ -8,6 +8,7 @@ const list = document.getElementById("hits");
 const timing = document.getElementById("timing");
 const keyRow = document.getElementById("key-row");
 const numbers = new Intl.NumberFormat(undefined, { maximumFractionDigits: 3 });
+const milliseconds = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
 let running = null;
 
 /** Make an element with text or children. */
@@ -72,8 +73,8 @@ function timingOf(trace) {
     make("tr", {
       children: [
         make("td", { text: stage.stage }),
-        make("td", { text: numbers.format(stage.queue_ms) }),
-        make("td", { text: numbers.format(stage.work_ms) }),
+        make("td", { text: milliseconds.format(stage.queue_ms) }),
+        make("td", { text: milliseconds.format(stage.work_ms) }),
       ],
     }));
   const head = make("tr", {
@@ -92,7 +93,7 @@ function show(answer, tookMs) {
   const { shards_ok: ok, shards_total: total, degraded } = answer.coverage;
   const count = answer.hits.length === 1 ? "1 document" : `${answer.hits.length} documents`;
   const shards = `${ok} of ${total} shards answered`;
-  say(`${count} in ${numbers.format(answer.took_ms)} ms (${Math.round(tookMs)} ms here); ${shards}`, degraded);
+  say(`${count} in ${milliseconds.format(answer.took_ms)} ms (${Math.round(tookMs)} ms here); ${shards}`, degraded);
   timing.replaceChildren();
   if (answer.trace?.stages?.length) timing.append(unfolding("where the time went", timingOf(answer.trace)));
 }
