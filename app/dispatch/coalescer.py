@@ -15,7 +15,7 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-_GATHER_S = 0.002  # without a newcomer, after which the rest of a crowd is not waited for
+_GATHER_S = 0.004  # without a newcomer, after which the rest of a crowd is not waited for
 
 
 @dataclass(slots=True, eq=False)
