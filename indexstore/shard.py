@@ -215,6 +215,8 @@ class Shard:
         contents = self._contents
         if contents is None or self._is_stale(contents, info.purged_seq):
             contents = self._reload(info.purged_seq)
+        elif info.last_seq <= contents.cursor:
+            return  # most looks find nothing new: one small read instead of three
         while not self._read_log(contents):
             contents = self._reload(self.place.counters().purged_seq)
         self._contents = contents
