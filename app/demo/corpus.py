@@ -135,8 +135,8 @@ _SIGNATURE = re.compile(r"[\w.]+\([^()]*\)( -> .{1,40})?")
 
 def first_paragraphs(docstring: str) -> str:
     """Return the summary, and what follows it while the whole stays short."""
-    paragraphs = filter(None, (" ".join(part.split()) for part in docstring.split("\n\n")))
-    paragraphs = (part for part in paragraphs if not _SIGNATURE.fullmatch(part))
+    parts = (" ".join(part.split()) for part in docstring.split("\n\n"))
+    paragraphs = (part for part in parts if part and not _SIGNATURE.fullmatch(part))
     text = next(paragraphs, "")[:LONGEST_CHARS]
     for paragraph in paragraphs:
         if len(text) + len(paragraph) > SHORT_CHARS:
