@@ -66,6 +66,8 @@ class Component:
     dim: int | Mapping[str, str] | None = None
     options: tuple[Option, ...] = ()
     open_options: bool = False
+    learns: bool = False  # is of no use before it was trained
+    dtype: str = "float32"  # of an encoder's vectors
 
     def option(self, name: str) -> Option | None:
         """Return the option of that name; None when there is none."""

@@ -64,18 +64,47 @@ class Jobs(Store):
         return Page(items, encode_cursor(items[-1].id) if len(rows) > limit else None)
 
     def open_job(
-        self, collection: str, *, kind: str, total: int = 0, reply_to: str | None = None
+        self,
+        collection: str,
+        *,
+        kind: str,
+        total: int = 0,
+        reply_to: str | None = None,
+        payload: str | None = None,
     ) -> Job:
-        """Open a job that its doer finishes (a reindexing, a training), not the counts."""
+        """Open a job that its doer finishes (a reindexing, a training), not the counts.
+
+        Args:     payload: what the doer needs, such as the name of a blob; kept with the job.
+        """
         with self.database.writing() as connection:
             info = read_collection(connection, collection)
             row = {
                 "id": new_id(), "collection": collection, "kind": kind, "state": "running",
                 "total": total, "token": info.last_version, "reply_to": reply_to,
-                "created_at": time.time(),
+                "created_at": time.time(), "payload_hash": payload,
             }  # fmt: skip
             connection.execute(self._insert(jobs), row)
         return self.job(str(row["id"]))
+
+    def open_jobs(self, collection: str, *, kind: str) -> list[Job]:
+        """Return the jobs of a kind that are not finished, the oldest first."""
+        query = (
+            select(jobs)
+            .where(jobs.c.collection == collection, jobs.c.finished_at.is_(None))
+            .where(jobs.c.kind == kind)
+            .order_by(jobs.c.id)
+        )
+        return [_job_of(row, _stored_counts(row)) for row in self.database.rows(query, {})]
+
+    def note_progress(self, job_id: str, counts: Mapping[str, int], *, total: int) -> None:
+        """Say how far a job has come that its doer finishes; an ended one is left alone."""
+        noted = (
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.finished_at.is_(None), jobs.c.kind != "index")
+            .values(counts=json.dumps(dict(counts)), total=total)
+        )
+        with self.database.writing() as connection:
+            connection.execute(noted)
 
     def finish_job(self, job_id: str, state: JobState, *, error: str | None = None) -> Job:
         """End a job that ``open_job`` opened; ending it again changes nothing.
@@ -85,7 +114,12 @@ class Jobs(Store):
         ended = (
             update(jobs)
             .where(jobs.c.id == job_id, jobs.c.finished_at.is_(None))
-            .values(state=state, error=error, counts="{}", finished_at=time.time())
+            .values(
+                state=state,
+                error=error,
+                counts=func.coalesce(jobs.c.counts, "{}"),
+                finished_at=time.time(),
+            )
         )
         with self.database.writing() as connection:
             connection.execute(ended)
@@ -135,17 +169,19 @@ def _final_state(total: int, counts: Mapping[str, int]) -> JobState:
 
 
 def _counts(connection: Connection, row: AnyRow) -> Mapping[str, int]:
-    if row.counts is not None:
-        stored: dict[str, int] = json.loads(row.counts)
-        return stored
-    if row.kind != "index":
-        return {}
+    if row.counts is not None or row.kind != "index":
+        return _stored_counts(row)
     counts: Counter[str] = Counter()
     for state, number in connection.execute(_COUNTS, {"job_id": row.id}):
         counts[state] = number
     # Deleted or re-written since: their rows are gone or carry a later job's id.
     counts["superseded"] = row.total - counts.total()
     return dict(counts)
+
+
+def _stored_counts(row: AnyRow) -> dict[str, int]:
+    stored: dict[str, int] = json.loads(row.counts or "{}")
+    return stored
 
 
 def _job_of(row: AnyRow, counts: Mapping[str, int]) -> Job:
@@ -161,4 +197,5 @@ def _job_of(row: AnyRow, counts: Mapping[str, int]) -> Job:
         error=row.error,
         created_at=row.created_at,
         finished_at=row.finished_at,
+        payload=row.payload_hash,
     )

@@ -57,6 +57,8 @@ class Log(Store):
         blobs = {doc.doc_id: encode_chunks(doc.chunks) for doc in newest if doc.chunks is not None}
         with self.database.writing() as connection:
             info = read_collection(connection, collection, lock=True)
+            if generation < info.generation:
+                return Appended(info.last_seq, outdated=len(encoded))
             is_live = generation == info.generation
             heads = self._heads(connection, collection, newest)
             known = self._known(connection, collection, heads.values(), generation, is_live=is_live)

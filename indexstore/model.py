@@ -109,7 +109,8 @@ class ChunkTable:
 
     positions: Int32  # (n,)
     weights: Float32  # (n,)
-    spans: Int32 | Float32  # (n, 2): start and end; float seconds for media; -1 where unused
+    # (n, 2): start and end, in seconds for sound and film; (n, 4): boxes; -1 where unused
+    spans: Int32 | Float32
     texts: tuple[str, ...] | None  # only where a full-text index wants them
     embeddings: Mapping[str, Float32]  # (n, d) by vector name; the default vector is ""
 
@@ -183,6 +184,7 @@ class Appended:
     superseded: int = 0  # deleted or re-written meanwhile: dropped
     failed: int = 0
     repeated: int = 0  # delivered before: changed nothing
+    outdated: int = 0  # encoded for a generation that serves no more: dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +202,26 @@ class Job:
     error: str | None
     created_at: float
     finished_at: float | None
+    payload: str | None = None  # what its doer works from, such as the blob of a training
 
     @property
     def pending(self) -> int:
         """Return how many documents are still on their way."""
         return self.counts.get("queued", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """What one component of a flow has learnt, from which documents on."""
+
+    stage: str
+    branch: str  # the modality, "*" for all
+    generation: int  # the first that it encodes
+    blob: str  # npz in the media store, named by its content
+    fingerprint: str  # of the learnt arrays
+    trained_on: int  # documents
+    job_id: str
+    created_at: float
 
 
 @dataclass(frozen=True, slots=True)

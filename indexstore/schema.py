@@ -17,7 +17,7 @@ from sqlalchemy import (
 metadata = MetaData()
 
 #: The newest migration; a database at another one is refused, never guessed at.
-REVISION = "0001"
+REVISION = "0002"
 
 #: The counter row: every write of a collection locks it first, so that commit order is the order
 #: of versions and of sequence numbers, and no two writers can lock rows crosswise.
@@ -174,4 +174,20 @@ leases = Table(
     Column("name", Text, primary_key=True),
     Column("owner", Text, nullable=False),
     Column("expires_at", Float, nullable=False),
+)
+
+#: What trained components have learnt. A generation without a row of its own goes on with the one
+#: of the generation before it; a row is never changed once its generation serves.
+artefacts = Table(
+    "artefacts",
+    metadata,
+    Column("collection", Text, primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("branch", Text, primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("blob", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("trained_on", BigInteger, nullable=False),
+    Column("job_id", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import compose
-from workers.component import Component, Encoder
+from workers.component import Component, Encoder, Trainable
 from workers.options import Option, options_of
 from workers.registry import builtins
 
@@ -38,7 +38,13 @@ def describe(cls: type[Component]) -> dict[str, Any]:
         "dim": _dim(cls),
         "options": [_option(cls, option) for option in options_of(cls)],
     }
-    return entry | ({"outputs": list(cls.outputs)} if cls.outputs else {})
+    if cls.outputs:
+        entry["outputs"] = list(cls.outputs)
+    if issubclass(cls, Trainable) and "components" not in {o.name for o in options_of(cls)}:
+        entry["learns"] = True
+    if isinstance(getattr(cls, "dtype", None), str) and cls.dtype != Encoder.dtype:
+        entry["dtype"] = cls.dtype
+    return entry
 
 
 def rendered() -> str:

@@ -1,0 +1,189 @@
+"""Generations: what components have learnt for each, and the change from one to the next.
+
+A generation is one complete encoding of a collection. The next one is written beside the one that
+serves; when nothing is missing from it, one transaction makes it the serving one.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, case, delete, exists, func, or_, select, update
+
+from indexstore.documents import DOCUMENT_COLUMNS, document_of
+from indexstore.model import EVERY_GENERATION, Artefact, PendingDocument
+from indexstore.schema import artefacts, collections, documents, jobs, log, segments
+from indexstore.store import INDEXED, QUEUED, Store, read_collection
+
+_ARTEFACT = select(*(artefacts.c[field.name] for field in fields(Artefact)))
+
+#: The content that searches show; of a document whose newest content is queued, the older one.
+_SHOWN = case(
+    (documents.c.state == INDEXED, documents.c.content_version),
+    else_=documents.c.live_content_version,
+)
+_IS_SHOWN = and_(
+    documents.c.collection == bindparam("of"),
+    documents.c.live_version.is_not(None),
+    or_(documents.c.state == INDEXED, documents.c.state == QUEUED),
+)
+
+
+def _has_row(version: Any) -> Any:
+    """Return the condition that a document's content, or a newer one, is in a generation."""
+    return (
+        exists()
+        .where(log.c.collection == documents.c.collection, log.c.doc_id == documents.c.doc_id)
+        .where(log.c.generation == bindparam("generation"), log.c.op == "upsert")
+        .where(log.c.version >= version)
+    )
+
+
+_MISSING = and_(_IS_SHOWN, ~_has_row(_SHOWN))
+
+_NOWHERE: Mapping[str, Any] = {
+    "live_version": None, "live_content_version": None, "live_body": None, "live_tags": None,
+    "live_weight": None,
+}  # fmt: skip
+
+
+class Generations(Store):
+    """Keep artefacts, and lead a collection from one generation to the next."""
+
+    def keep_artefact(self, collection: str, artefact: Artefact) -> None:
+        """Keep what was learnt for a generation, in place of what was learnt for it before."""
+        key = ("collection", "stage", "branch", "generation")
+        row = {"collection": collection, **asdict(artefact)}
+        statement = self._insert(artefacts)
+        newer = {name: statement.excluded[name] for name in row if name not in key}
+        statement = statement.on_conflict_do_update(
+            index_elements=[artefacts.c[name] for name in key], set_=newer
+        )
+        with self.database.writing() as connection:
+            read_collection(connection, collection, lock=True)
+            connection.execute(statement, row)
+
+    def artefacts(self, collection: str, generation: int) -> dict[tuple[str, str], Artefact]:
+        """Return what encodes a generation, by stage and branch: its own, or inherited."""
+        query = (
+            _ARTEFACT.where(artefacts.c.collection == bindparam("of"))
+            .where(artefacts.c.generation <= bindparam("generation"))
+            .order_by(artefacts.c.generation)
+        )
+        rows = self.database.rows(query, {"of": collection, "generation": generation})
+        found = [Artefact(*row) for row in rows]
+        return {(artefact.stage, artefact.branch): artefact for artefact in found}
+
+    def shown(self, collection: str) -> int:
+        """Return how many documents searches show."""
+        query = select(func.count()).select_from(documents).where(_IS_SHOWN)
+        return int(self.database.rows(query, {"of": collection})[0][0])
+
+    def missing(self, collection: str, generation: int) -> int:
+        """Return how many documents that searches show a generation lacks."""
+        query = select(func.count()).select_from(documents).where(_MISSING)
+        return int(self.database.rows(query, {"of": collection, "generation": generation})[0][0])
+
+    def missing_documents(
+        self, collection: str, generation: int, *, after: str, limit: int
+    ) -> list[PendingDocument]:
+        """Return documents that a generation lacks, in the order of their ids, from one id on."""
+        query = (
+            select(*DOCUMENT_COLUMNS)
+            .where(_MISSING, documents.c.doc_id > bindparam("after"))
+            .order_by(documents.c.doc_id)
+            .limit(bindparam("limit"))
+        )
+        parameters = {"of": collection, "generation": generation, "after": after, "limit": limit}
+        return [
+            PendingDocument(document_of(row), row.content_version, row.job_id, 1)
+            for row in self.database.rows(query, parameters)
+        ]
+
+    def still_missing(self, collection: str, generation: int, doc_ids: Sequence[str]) -> list[str]:
+        """Return those of some documents that a generation lacks."""
+        query = select(documents.c.doc_id).where(_MISSING)
+        query = query.where(self.database.among(documents.c.doc_id, "ids"))
+        listed = self.database.list_of(list(doc_ids))
+        parameters = {"of": collection, "generation": generation, "ids": listed}
+        return [row.doc_id for row in self.database.rows(query, parameters)]
+
+    def swap(
+        self, collection: str, generation: int, *, job_id: str, without: Sequence[str] = ()
+    ) -> bool:
+        """Let a complete generation serve and end the job that made it, in one transaction.
+
+        Args:     without: documents that cannot be encoded for it; they are failed from now on.
+        Returns:  False, and nothing is changed, while a document is missing from it, or when it
+                  serves already.
+        """
+        given_up = set(without)
+        parameters = {"of": collection, "generation": generation}
+        with self.database.writing() as connection:
+            info = read_collection(connection, collection, lock=True)
+            if info.generation != generation - 1:
+                return False
+            lacking = connection.execute(select(documents.c.doc_id).where(_MISSING), parameters)
+            lost = [row.doc_id for row in lacking]
+            if not given_up.issuperset(lost):
+                return False
+            self._give_up(connection, collection, lost, generation)
+            connection.execute(_LIVE_AT_ONCE.values(updated_at=time.time()), parameters)
+            mine = update(collections).where(collections.c.name == collection)
+            connection.execute(mine.values(generation=generation))
+            ended = update(jobs).where(jobs.c.id == job_id, jobs.c.finished_at.is_(None))
+            state = "partial" if lost else "completed"
+            connection.execute(ended.values(state=state, finished_at=time.time()))
+        return True
+
+    def purge_generations(self, collection: str, *, limit: int = 1000) -> int:
+        """Throw away rows and segments of generations that serve no more; return how many rows.
+
+        To be called again and again until it returns 0: each call is one short transaction.
+        """
+        with self.database.writing() as connection:
+            info = read_collection(connection, collection, lock=True)
+            old = segments.c.generation < info.generation
+            mine = segments.c.collection == collection
+            retired = update(segments).where(mine, old, segments.c.retired_at.is_(None))
+            connection.execute(retired.values(retired_at=time.time()))
+            chosen = (
+                select(log.c.seq)
+                .where(log.c.collection == collection, log.c.generation < info.generation)
+                .where(log.c.generation != EVERY_GENERATION)
+                .limit(limit)
+            )
+            seqs = [row.seq for row in connection.execute(chosen)]
+            if seqs:
+                gone = delete(log).where(log.c.collection == collection, log.c.seq.in_(seqs))
+                connection.execute(gone)
+        return len(seqs)
+
+    def _give_up(
+        self, connection: Connection, collection: str, lost: Sequence[str], generation: int
+    ) -> None:
+        """Fail what a generation cannot show: what is lost, and old contents of failed ones."""
+        mine = documents.c.collection == bindparam("of")
+        failed = documents.c.state.in_(("failed", "dead"))
+        hidden = update(documents).where(mine, failed, documents.c.live_version.is_not(None))
+        connection.execute(hidden.values(**_NOWHERE), {"of": collection})
+        if lost:
+            among = self.database.among(documents.c.doc_id, "ids")
+            error = f"it could not be encoded for generation {generation}; see the workers' log"
+            values = {**_NOWHERE, "state": "failed", "error": error}
+            listed = {"of": collection, "ids": self.database.list_of(list(lost))}
+            connection.execute(update(documents).where(mine, among).values(**values), listed)
+
+
+#: Queued contents that the new generation has already need not be encoded again.
+_LIVE_AT_ONCE = (
+    update(documents)
+    .where(documents.c.collection == bindparam("of"), documents.c.state == QUEUED)
+    .where(_has_row(documents.c.content_version))
+    .values(
+        **{**_NOWHERE, "live_version": documents.c.version},
+        state="indexed",
+        error=None,
+    )
+)
