@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
 from app.api.house import House, house_of
@@ -111,7 +111,12 @@ class _Gauges:
             self._depth.labels(queue).set(depth)
 
 
-@router.get("/metrics", summary="Metrics for Prometheus", response_model=None)
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=PlainTextResponse,
+    responses={200: {"description": "Prometheus's text format"}},
+)
 async def metrics(request: Request) -> Response:
     """Return the counters of this process and the state of the deployment, as Prometheus reads."""
     house = house_of(request)

@@ -14,10 +14,12 @@ from tests.e2e.deployment import ROOT, Deployment
 VERSION = "4.32.5"
 #: Fewer requests than it could: every one of them that is accepted is encoded for real.
 EXAMPLES = 20
-#: What a description cannot say (the dimension of a vector) is refused as well; a deadline of 2 ms
-#: is rightly answered by a 504, so 500s are looked for in the metrics; and a document may have the
-#: id "count", so that its path takes more methods than the count does.
-LEFT_OUT = "positive_data_acceptance,not_a_server_error,unsupported_method"
+#: What a description cannot say (the dimension of a vector) is refused as well, and filters may be
+#: written in more ways than it says; a deadline of 2 ms is rightly answered by a 504, so 500s are
+#: looked for in the metrics; a document may have the id "count": its path takes more methods then.
+LEFT_OUT = (
+    "positive_data_acceptance,negative_data_rejection,not_a_server_error,allow_header_conformance"
+)
 
 
 @pytest.fixture(scope="session")
@@ -43,12 +45,12 @@ def test_no_request_breaks_the_api_and_every_answer_is_as_described(
     done = subprocess.run(
         [
             schemathesis, "run", f"{text_deployment.url}/openapi.json",
-            "--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "30",
+            "--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "90",
             "--exclude-checks", LEFT_OUT, "--phases", "examples,coverage,fuzzing",
         ],
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=850,
     )  # fmt: skip
 
-    sys.stderr.write(done.stdout[-6_000:])
+    sys.stderr.write(done.stdout[-20_000:])
     assert done.returncode == 0
     assert 'status="500"' not in text_deployment.client.get("/metrics").text
