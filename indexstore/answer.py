@@ -12,6 +12,7 @@ from indexstore.part import Part
 from indexstore.query import ShardHits, ShardQuery
 from indexstore.runs import Indices
 from indexstore.scoring import pair_relevance, reduce_runs
+from indexstore.spans import joined
 from indexstore.text_search import highlighted, text_chunks
 
 Chunks = tuple[Indices, Indices, Float32]  # the hit, the part's chunk row, the chunk's score
@@ -115,7 +116,7 @@ def hits_of(
         chunk_counts=np.bincount(hit, minlength=len(merged.ids)).astype(np.int32),
         chunk_positions=np.concatenate(positions)[order],
         chunk_scores=scores[order],
-        chunk_spans=np.concatenate(spans)[order].astype(np.float64, copy=False),
+        chunk_spans=joined(spans)[order],
         applied_seq=applied_seq,
         highlights=marks,
     )

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from indexstore.errors import CorruptDataError
 from indexstore.model import ChunkTable, Float32
+from indexstore.spans import NARROW, WIDE
 
 #: The first field of every blob; another layout gets another number.
 _LAYOUT = 1
@@ -55,10 +56,15 @@ def _decoded(blob: bytes) -> ChunkTable:
     return ChunkTable(
         positions=np.frombuffer(positions, "<i4"),
         weights=_column(weights, "<f4", n),
-        spans=_column(spans, "<i4" if kind == "i" else "<f4", 2 * n).reshape(n, 2),
+        spans=_spans(spans, "<i4" if kind == "i" else "<f4", n),
         texts=None if texts is None else tuple(texts),
         embeddings={name: _matrix(rows, n, dim) for name, (dim, rows) in embeddings.items()},
     )
+
+
+def _spans(raw: bytes, dtype: str, n: int) -> NDArray[Any]:
+    width = WIDE if n and len(raw) == 4 * WIDE * n else NARROW
+    return _column(raw, dtype, width * n).reshape(n, width)
 
 
 def _matrix(rows: bytes, n: int, dim: int) -> Float32:

@@ -14,6 +14,7 @@ from indexstore.model import IndexConfig, LogRow
 from indexstore.part import Columns, Part, Tags
 from indexstore.runs import Indices
 from indexstore.scoring import run_sums
+from indexstore.spans import Spans
 from indexstore.tags import TagIndex
 
 TAG_BLOCK = 512  # documents whose tags are indexed together
@@ -84,7 +85,7 @@ class Delta:
         self._versions, self._weights = Grow(np.int64), Grow(np.float32)
         self._live, self._seqs = Grow(np.bool_), Grow(np.int64)
         self._positions, self._chunk_weights = Grow(np.int32), Grow(np.float32)
-        self._spans = Grow(np.float64, 2)
+        self._spans = Spans()
         self._vectors = Grow(np.float32, dim)
         # Only from the first document on that is more than one chunk of weight 1.
         self._units: Grow | None = None

@@ -1,6 +1,5 @@
 """Reads a filter as JSON gives it; every fault names its place and how to mend it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from indexstore.filters import (
     MatchText,
     Range,
     Scalar,
+    as_float,
 )
 from indexstore.names import unknown
 
@@ -148,10 +148,7 @@ def _range(key: str, given: Mapping[str, Any], where: str) -> Range:
 def _bound(value: Any, where: str) -> float | str:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InvalidFilterError(where, f"a number or a text is expected, not {_kind(value)}")
-    try:
-        return value if isinstance(value, str) else float(value)
-    except OverflowError:  # an integer beyond every float
-        return math.inf if int(value) > 0 else -math.inf
+    return value if isinstance(value, str) else as_float(value)
 
 
 def _key(given: Mapping[str, Any], where: str) -> str:

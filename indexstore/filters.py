@@ -78,6 +78,7 @@ class Range:
 
     def contains(self, value: Any) -> bool:
         """Tell whether a value of the right kind lies between the bounds."""
+        value = value if self.is_text else as_float(value)
         above = self.low is None or (value >= self.low if self.with_low else value > self.low)
         return bool(
             above
@@ -157,6 +158,14 @@ def exact(value: Scalar) -> tuple[str, Scalar]:
     if isinstance(value, bool):
         return "b", value
     return ("s", value) if isinstance(value, str) else ("n", value)
+
+
+def as_float(value: float) -> float:
+    """Return a number as it is compared in ranges; beyond every float it is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def words(text: str) -> frozenset[str]:

@@ -62,7 +62,7 @@ class Columns:
     starts: Indices  # (m + 1,) the first chunk of each document
     positions: NDArray[np.int32]  # (n,)
     weights: NDArray[np.float32]  # (n,)
-    spans: NDArray[Any]  # (n, 2)
+    spans: NDArray[Any]  # (n, 2), or (n, 4) once there is a box
     vectors: NDArray[np.float32]  # (n, d)
     texts: Sequence[str] | None = None  # (n,) where the index is one of full text
 

@@ -55,7 +55,7 @@ class ShardHits:
     chunk_counts: Int32  # (hits,) chunks shown of each; their columns lie one after the other
     chunk_positions: Int32
     chunk_scores: Float32
-    chunk_spans: NDArray[np.float64]  # (chunks, 2)
+    chunk_spans: NDArray[np.float64]  # (chunks, 2), or 4 with boxes
     applied_seq: int = 0  # how far the log had been read
     highlights: list[str] | None = field(default=None)  # HTML, one a hit, for a full-text index
 

@@ -30,6 +30,7 @@ from indexstore.segment import (
     VECTORS,
     file_digest,
 )
+from indexstore.spans import Spans
 from indexstore.tags import TagCollector
 
 
@@ -44,7 +45,7 @@ class SegmentWriter:
         self._slots, self._versions = Grow(np.int16), Grow(np.int64)
         self._doc_weights, self._lengths = Grow(np.float32), Grow(np.int64)
         self._positions, self._weights = Grow(np.int32), Grow(np.float32)
-        self._spans = Grow(np.float64, 2)
+        self._spans = Spans()
         self._dropped: list[str] = []
         self._patches: dict[str, tuple[int, float, Tags]] = {}
         self._text: Bm25Engine | None = None

@@ -5,6 +5,7 @@ segment maps from its folder, so that a million documents cost no Python object 
 """
 
 import json
+import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,13 +26,14 @@ from indexstore.filters import (
     MatchText,
     Range,
     Scalar,
+    as_float,
     exact,
     flattened,
 )
 from indexstore.ids import mapped, mapped_bytes
 from indexstore.runs import starts_of
 
-EXACT_FLOAT = 2**53  # integers beyond are texts of their own kind too: "9007199254740993"
+EXACT_FLOAT = 2**53  # integers from here on are texts of their own kind too: "9007199254740993"
 NUMBER, TEXT, TRUTH, LONG = "n", "s", "b", "l"
 
 Slot = tuple[str, str]  # a key and a kind of value
@@ -120,13 +122,9 @@ def _forms(value: Scalar) -> Iterator[tuple[str, Any]]:
     elif kind == TEXT:
         yield TEXT, plain
     else:
-        try:
-            yield NUMBER, float(plain)
-        except OverflowError:
-            yield LONG, str(plain)
-            return
-        if isinstance(plain, int) and abs(plain) > EXACT_FLOAT:
-            yield LONG, str(plain)
+        yield NUMBER, as_float(plain)  # type: ignore[arg-type]  # exact() says it is a number
+        if math.isfinite(plain) and abs(plain) >= EXACT_FLOAT:
+            yield LONG, str(int(plain))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,8 +242,8 @@ class TagIndex:
         if column.slot[1] != NUMBER or (column.slot[0], LONG) not in self.columns:
             return 0, len(column.values)
         return (
-            bisect_left(column.values, -EXACT_FLOAT),
-            bisect_right(column.values, EXACT_FLOAT),
+            bisect_right(column.values, -EXACT_FLOAT),
+            bisect_left(column.values, EXACT_FLOAT),
         )
 
     def _ranged(self, condition: Range) -> Iterator[NDArray[np.int32]]:

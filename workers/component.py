@@ -60,7 +60,8 @@ class Chunk:
         position: ordinal of the chunk in its document, from 0.
         weight: its share of the document, at most 1.
         span: where it stands in the original: characters [start, end) of a text, seconds of
-            sound or film, the cell of an image; (-1, -1) when there is no such place.
+            sound or film, (x0, y0, x1, y1) of an image in pixels as it is shown; (-1, -1) when
+            there is no such place.
         text: its text, for encoders of text.
         array: its pixels, samples or frames, or a vector for numeric encoders.
         tags: what the preprocessor learnt about it, such as its headings.
@@ -70,7 +71,7 @@ class Chunk:
 
     position: int = 0
     weight: float = 1.0
-    span: tuple[float, float] = (-1, -1)
+    span: tuple[float, ...] = (-1, -1)
     text: str | None = None
     array: NDArray[Any] | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
@@ -225,7 +226,7 @@ class ChunkHits:
         queries, query_chunks: int (m,), which query, and which of its chunks.
         documents, positions: int (m,), which document (any numbering), and which of its chunks.
         query_weights, chunk_weights, document_weights: float (m,).
-        query_spans, chunk_spans: float (m, 2) places in the originals, or None.
+        query_spans, chunk_spans: float (m, 2) or (m, 4) places in the originals, or None.
         document_chunks: int (m,), how many chunks the document has.
         total_documents, total_chunks: size of the collection.
         found: int (m,), how many chunk hits a value was made of; None for chunk hits themselves.

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from celery import shared_task
+from numpy.typing import NDArray
 
 from compose.plan import MEDIA, StagePlan
 from compose.wire import names
@@ -43,7 +44,7 @@ def preprocess_documents(wire: Mapping[str, Any]) -> None:
 def _preprocess_documents(batch: DocumentBatch) -> None:
     state = runtime()
     stage = state.plan.stages[batch.stage]
-    items = [_cut(state, stage, item) for item in recall(state, batch.documents())]
+    items = [_cut(state, stage, item) for item in recall(state, batch.documents(), batch.generation)]
     done = replace(batch, stage=batch.stage + 1, items=tuple(item.to_wire() for item in items))
     hand_on_documents(state, done)
 
@@ -108,9 +109,18 @@ def _cut(state: Runtime, stage: StagePlan, item: DocumentItem) -> DocumentItem:
         item,
         positions=np.array([chunk.position for chunk in chunks], np.int32),
         weights=np.array([chunk.weight for chunk in chunks], np.float32),
-        spans=np.array([chunk.span for chunk in chunks], _SPAN_TYPE[item.modality]).reshape(-1, 2),
+        spans=_spans(chunks, _SPAN_TYPE[item.modality]),
         chunk_texts=tuple(chunk.text or "" for chunk in chunks),
     )
+
+
+def _spans(chunks: Sequence[Chunk], dtype: Any) -> NDArray[Any]:
+    """Return where the chunks stand, two numbers each, or four where one is a box."""
+    width = max((len(chunk.span) for chunk in chunks), default=2)
+    spans = np.full((len(chunks), width), -1, dtype)
+    for row, chunk in zip(spans, chunks, strict=True):
+        row[: len(chunk.span)] = chunk.span
+    return spans
 
 
 def _since(started: float) -> float:

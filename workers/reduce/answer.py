@@ -9,6 +9,7 @@ import orjson
 
 from compose.plan import IndexPlan
 from compose.wire.messages import SearchParams, ShardPart
+from indexstore.spans import shown
 from indexstore.model import LiveDocument
 from workers.reduce.explain import explain_document, explain_fusion, explain_words
 from workers.reduce.highlight import highlight, query_words
@@ -92,11 +93,11 @@ class Answerer:
                 "score": columns.scores[row],
             }
             if columns.spans is not None:
-                start, end = columns.spans[row]
-                if text and start >= 0:  # characters; seconds or pixels otherwise
-                    start, end = int(start), int(end)
+                span = shown(columns.spans[row])
+                if text and span[0] >= 0:  # characters; seconds or pixels otherwise
+                    start, end = span = [int(place) for place in span[:2]]
                     chunk |= self._excerpt(text[start:end], words)
-                chunk["span"] = [start, end]
+                chunk["span"] = span
             chunks.append(chunk)
         return chunks
 
