@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from app.cli.common import ExitCode, console
+from app.cli.demo_session import run
 from app.demo.corpus import ENOUGH
-from app.demo.run import run
 
 
 def add_to(cli: typer.Typer) -> None:

@@ -13,8 +13,6 @@ from typing import Literal
 import redis
 import typer
 from rich.table import Table
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli.common import DataDirOption, JsonOption, console, emit, size_of
 from app.settings import Settings
@@ -22,6 +20,8 @@ from app.supervisor.deployment import DataFolder
 from app.supervisor.errors import NotRunningError, SupervisorError
 from app.supervisor.launch import answers, check_address, plan_at
 from compose.errors import FlowError
+from indexstore.database import Database
+from indexstore.errors import IndexStoreError
 
 Verdict = Literal["ok", "warning", "fault"]
 PACKAGES = {
@@ -147,11 +147,12 @@ def _broker(config: Settings) -> Finding:
 
 
 def _database(config: Settings) -> Finding:
-    engine = create_engine(config.database_url)
-
     def ask() -> None:
-        with engine.connect() as connection:
-            connection.execute(text("select 1"))
+        database = Database.open(config.database_url, read_only=True)
+        try:
+            database.size_bytes()
+        finally:
+            database.close()
 
     return _try("database", ask, "GNES_DATABASE_URL")
 
@@ -159,7 +160,7 @@ def _database(config: Settings) -> Finding:
 def _try(what: str, question: Callable[[], object], variable: str) -> Finding:
     try:
         question()
-    except (redis.RedisError, SQLAlchemyError, OSError) as error:
+    except (redis.RedisError, IndexStoreError, OSError) as error:
         return Finding(what, "fault", str(error).splitlines()[0], f"start it, or mend {variable}")
     return Finding(what, "ok", "answers")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kombu import Connection
+from kombu.connection import Connection
 
 from app.supervisor.broker import free_port
 
