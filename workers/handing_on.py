@@ -21,8 +21,10 @@ _DOCUMENT_TASK = {"preprocess": names.PREPROCESS_DOCUMENTS, "encode": names.ENCO
 
 def hand_on_query(state: Runtime, batch: QueryBatch) -> None:
     """Send a batch of queries to the stage it wants next, or to the shards."""
-    if batch.stage < len(state.plan.stages):
-        stage = state.plan.stages[batch.stage]
+    todo = [stage for stage in state.plan.stages[batch.stage :] if stage.component(batch.modality)]
+    if todo:
+        stage = todo[0]
+        batch = replace(batch, stage=stage.index)
         call = Call(_QUERY_TASK[stage.kind], stage.queue, batch.to_wire())
         # By its name a batch that is late can be found (compose.wire.locating).
         name = f"{batch.batch_id}-{batch.stage}"
@@ -63,7 +65,8 @@ def _wants_fetching(item: Mapping[str, Any]) -> bool:
 def _next_stage(state: Runtime, batch: DocumentBatch) -> int:
     """Return the first stage from ``batch.stage`` on that has work to do on some document.
 
-    Documents that brought their vector, were encoded before or have failed need no stage.
+    Documents that brought their vector, were encoded before or have failed need no stage; a stage
+    without a branch for a document's modality is none of its business.
     """
     for stage in state.plan.stages[batch.stage :]:
         done = "positions" if stage.kind == "preprocess" else stage.vector
@@ -72,6 +75,7 @@ def _next_stage(state: Runtime, batch: DocumentBatch) -> int:
             is_done = have.get(done) is not None or (
                 stage.kind == "preprocess" and item["embeddings"]
             )
-            if item["error"] is None and not is_done:
+            takes_it = stage.component(item["modality"]) is not None
+            if takes_it and item["error"] is None and not is_done:
                 return stage.index
     return len(state.plan.stages)
