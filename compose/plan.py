@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-#: Queues every flow with an Indexer has beside those of its stages and shards.
+#: Queues beside those of stages and shards: every flow writes and tidies, one with an Indexer
+#: reduces as well.
 INDEX_QUEUE, REDUCE_QUEUE, BUILD_QUEUE = "index", "reduce", "build"
 #: The queue on which media are brought from the web; only of flows that take media.
 FETCH_QUEUE = "fetch"
@@ -133,12 +134,13 @@ class Plan:
             groups[FETCH_QUEUE] = self.worker_replicas.get(FETCH_QUEUE, 1)
         for stage in self.stages:
             groups[stage.queue] = max(groups.get(stage.queue, 0), stage.replicas)
+        # The dispatcher lives with the index queue, so a flow without an Indexer has it too.
+        groups[INDEX_QUEUE] = self.worker_replicas.get(INDEX_QUEUE, 1)
+        for index in self.indexes:
+            groups |= dict.fromkeys(index.queues(), index.replicas)
         if self.indexes:
-            groups[INDEX_QUEUE] = self.worker_replicas.get(INDEX_QUEUE, 1)
-            for index in self.indexes:
-                groups |= dict.fromkeys(index.queues(), index.replicas)
             groups[REDUCE_QUEUE] = self.worker_replicas.get(REDUCE_QUEUE, 1)
-            groups[BUILD_QUEUE] = self.worker_replicas.get(BUILD_QUEUE, 1)
+        groups[BUILD_QUEUE] = self.worker_replicas.get(BUILD_QUEUE, 1)
         return list(groups.items())
 
     def stages_of(self, kind: Literal["preprocess", "encode"]) -> tuple[StagePlan, ...]:

@@ -39,8 +39,11 @@ def remember(state: Runtime, items: Sequence[DocumentItem]) -> None:
 
 
 def table_of(item: DocumentItem) -> ChunkTable | None:
-    """Return the item's chunks as the log keeps them; None when it has none."""
-    if item.error is not None or item.positions is None or not item.embeddings:
+    """Return the item's chunks as the log keeps them; None when it has none.
+
+    Where no encoder is in the flow, they have no embeddings.
+    """
+    if item.error is not None or item.positions is None:
         return None
     if item.weights is None or item.spans is None:
         return None

@@ -93,9 +93,11 @@ class Inspector:
         """Return what each shard said.
 
         Raises:
-            NotReadyError: a shard is away. StageError: a shard refused or failed.
-            DeadlineError: a shard was too late.
+            NotReadyError: a shard is away. StageError: a shard refused or failed, or the flow has
+            no Indexer. DeadlineError: a shard was too late.
         """
+        if not self._plan.indexes:
+            raise StageError("search", "this flow has no Indexer, so nothing can be asked", 422)
         deadline = time.time() + timeout_s
         order = Inspection(uuid.uuid4().hex, self._api_id, what, arguments, min_seq, deadline)
         index = self._plan.indexes[0]

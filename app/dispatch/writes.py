@@ -122,6 +122,8 @@ class Writer:
 
     async def _until_applied(self, deadline: float) -> None:
         """Wait until every shard alive has applied all that is in the log by now."""
+        if not self._plan.indexes:
+            return  # nothing of this flow is ever searched
         info = await asyncio.to_thread(self._ledger.collection, self._plan.collection)
         while time.monotonic() < deadline:
             applied = await self._applied()

