@@ -119,12 +119,15 @@ def _forms(value: Scalar) -> Iterator[tuple[str, Any]]:
     kind, plain = exact(value)
     if kind == TRUTH:
         yield TRUTH, "true" if plain else "false"
-    elif kind == TEXT:
+    elif isinstance(plain, str):
         yield TEXT, plain
     else:
-        yield NUMBER, as_float(plain)  # type: ignore[arg-type]  # exact() says it is a number
-        if math.isfinite(plain) and abs(plain) >= EXACT_FLOAT:
-            yield LONG, str(int(plain))
+        number = as_float(plain)
+        yield NUMBER, number
+        if isinstance(plain, int) or math.isfinite(number):
+            whole = int(plain)
+            if abs(whole) >= EXACT_FLOAT:
+                yield LONG, f"{whole:x}"  # to write so many decimal digits is refused by Python
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -312,5 +315,5 @@ def _shown(kind: str, value: Any) -> Scalar:
     if kind == TEXT:
         return str(value)
     if kind == LONG:
-        return int(value)
+        return int(value, 16)
     return int(value) if float(value).is_integer() else float(value)
