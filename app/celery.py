@@ -32,6 +32,7 @@ TASK_MODULES = (
     "workers.reduce.tasks",
     "workers.index.tasks",
     "workers.build.tasks",
+    "workers.build.training",
 )
 _REDIS_TIMEOUT_S = 10  # far above the 1 s that a worker's blocking pop waits on the server
 

@@ -38,14 +38,34 @@ def settle(media: Media, modality: str, store: MediaStore) -> dict[str, Any]:
         return {"url": _checked_url(media.url)}
     if media.blob is not None:
         return described(_stored(media.blob, store), modality, field="blob")
+    data = _decoded(media.base64 or "", modality)
+    return described(store.put(data), modality, field="base64")
+
+
+def content_of(media: Media, modality: str, store: MediaStore) -> bytes:
+    """Return the bytes of a query's medium; nothing is stored.
+
+    Raises:
+        MediaRefusedError: it is not of this modality, not there, not decodable, or an address.
+    """
+    if media.url is not None:
+        raise MediaRefusedError("url", "a query brings its content; send base64 or a stored blob")
+    if media.blob is not None:
+        described(_stored(media.blob, store), modality, field="blob")
+        return store.get(media.blob)
+    return _decoded(media.base64 or "", modality)
+
+
+def _decoded(base64: str, modality: str) -> bytes:
+    """Return the content of a base64 text, if it is of this modality."""
     try:
-        data = b64decode(media.base64 or "", validate=True)
+        data = b64decode(base64, validate=True)
     except (binascii.Error, ValueError) as error:
         raise MediaRefusedError("base64", f"this is not base64: {error}") from None
     if not data:
         raise MediaRefusedError("base64", "the content is empty")
     described(Blob.of(data), modality, field="base64")
-    return described(store.put(data), modality, field="base64")
+    return data
 
 
 def described(blob: Blob, modality: str, *, field: str) -> dict[str, Any]:

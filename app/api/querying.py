@@ -12,7 +12,8 @@ from app.api.schemas.filters import CheckedFilter
 from app.api.schemas.search import Mode, SearchBody, SearchOptions
 from app.dispatch import SearchQuery
 from app.settings import Limits
-from compose.plan import Plan
+from compose.plan import ANY_MODALITY, Plan
+from compose.planning import modalities_of
 
 
 def query_of(body: SearchBody, house: House) -> SearchQuery:
@@ -25,6 +26,7 @@ def query_of(body: SearchBody, house: House) -> SearchQuery:
     rows = body.query.rows
     return SearchQuery(
         text=body.query.text,
+        modality="text" if body.query.medium is None else body.query.kind,
         vector=np.stack(rows) if len(rows) > 1 else rows[0] if rows else None,
         vector_weights=tuple(body.query.weights) if body.query.weights else None,
         mode=mode_of(body, house.plan),
@@ -83,12 +85,9 @@ def mode_of(body: SearchBody, plan: Plan) -> Mode:
     if body.query.rows or body.query.id is not None:
         _check_vectors(body, plan)
         return "vector"
-    if body.query.text is None:
-        detail = (
-            f"query.{body.query.kind}: the flow of {plan.collection!r} answers queries by text, "
-            "vector and id"
-        )
-        raise Problem("unprocessable", detail)
+    if body.query.medium is not None:
+        _check_medium(body, plan)
+        return "vector"
     kinds = {index.kind for index in plan.indexes}
     usual: Mode = "hybrid" if len(kinds) > 1 else next(iter(kinds), "vector")
     mode = body.mode or usual
@@ -97,6 +96,25 @@ def mode_of(body: SearchBody, plan: Plan) -> Mode:
         detail = f"mode {mode!r} needs an index that the flow lacks; it has {has} indexes"
         raise Problem("unprocessable", detail)
     return mode
+
+
+def _check_medium(body: SearchBody, plan: Plan) -> None:
+    """Refuse a query by a medium that the flow has no steps for.
+
+    Raises:
+        Problem: 422 that says what the flow answers.
+    """
+    if body.mode not in {None, "vector"}:
+        detail = f"mode {body.mode!r} needs query.text, not query.{body.query.kind}"
+        raise Problem("unprocessable", detail)
+    taken = modalities_of(plan)
+    if not plan.takes_media or body.query.kind not in taken:
+        kinds = ", ".join((*taken, "vector")).replace(ANY_MODALITY, "text")
+        detail = (
+            f"query.{body.query.kind}: the flow of {plan.collection!r} answers queries by {kinds} "
+            "and id"
+        )
+        raise Problem("unprocessable", detail)
 
 
 def _check_text(text: str | None, limits: Limits) -> None:

@@ -11,8 +11,9 @@ from starlette.responses import Response
 from app.api.body import read_json
 from app.api.house import House, answer, house_of
 from app.api.likeness import like, recommended
+from app.api.media import MediaRefusedError, content_of
 from app.api.openapi import answers, takes
-from app.api.problems import Problem, of_dispatch, of_store
+from app.api.problems import Problem, invalid, of_dispatch, of_store
 from app.api.querying import query_of
 from app.api.schemas.search import (
     BatchBody,
@@ -112,11 +113,25 @@ async def found(request: Request, query: SearchQuery) -> dict[str, Any]:
 
 
 async def _complete(body: SearchBody, query: SearchQuery, house: House) -> SearchQuery:
-    """Return the query with the vectors of the stored document that it names, if it does."""
+    """Return the query with the medium it shows or the vectors of the document it names."""
+    if body.query.medium is not None:
+        return replace(query, medium=await _content(body, house))
     if body.query.id is None:
         return query
     rows, weights = await like([body.query.id], query, house)
     return replace(query, vector=rows, vector_weights=weights, exclude=(body.query.id,))
+
+
+async def _content(body: SearchBody, house: House) -> bytes:
+    """Return the bytes of the query's medium; both store and decoding may take their time."""
+    kind, medium = body.query.kind, body.query.medium
+    if medium is None:  # pragma: no cover - the caller has looked
+        return b""
+    try:
+        return await asyncio.to_thread(content_of, medium, kind, house.media)
+    except MediaRefusedError as error:
+        field = f"query.{kind}.{error.field}"
+        raise invalid([{"field": field, "reason": error.reason}]) from None
 
 
 async def _one(request: Request, body: SearchBody, query: SearchQuery) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class Dispatch:
         min_seq = await self.min_seq(query.token, query.timeout_s)
         params = self._params(query)
         is_encoded = query.vector is not None or params.mode == "text"
-        key = BatchKey(params, query.timeout_s, min_seq, is_encoded)
+        key = BatchKey(params, query.timeout_s, min_seq, is_encoded, query.modality)
         try:
             async with asyncio.timeout(query.deadline + _LATE_S - time.time()):
                 return await (self._vectors if is_encoded else self._texts).ask(key, query)

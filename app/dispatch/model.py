@@ -21,6 +21,8 @@ class SearchQuery:
     """
 
     text: str | None = None
+    modality: str = "text"  # of the query: text, or that of its medium
+    medium: bytes | None = None
     vector: NDArray[np.float32] | None = None
     vector_weights: tuple[float, ...] | None = None
     limit: int = 10
@@ -60,6 +62,7 @@ class BatchKey:
     timeout_s: float
     min_seq: int
     is_encoded: bool  # whether the queries enter at the chord: vectors, and full-text searches
+    modality: str = "text"
 
     def __hash__(self) -> int:
         """Hash what differs most; a filter is a mapping and has no hash of its own."""

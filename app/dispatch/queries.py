@@ -125,7 +125,9 @@ class QueryRunner:
             targets=targets,
             absent=absent,
             min_seq=key.min_seq,
+            modality=key.modality,
             texts=tuple(query.text or "" for query in queries),
+            media=() if key.modality == "text" else tuple(query.medium or b"" for query in queries),
             sent_at=time.time(),
         )
         if not key.is_encoded:

@@ -9,8 +9,8 @@ import orjson
 
 from compose.plan import IndexPlan
 from compose.wire.messages import SearchParams, ShardPart
-from indexstore.spans import shown
 from indexstore.model import LiveDocument
+from indexstore.spans import shown
 from workers.reduce.explain import explain_document, explain_fusion, explain_words
 from workers.reduce.highlight import highlight, query_words
 from workers.reduce.merge import Candidate, ChunkColumns

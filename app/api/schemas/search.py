@@ -62,6 +62,11 @@ class Query(Input):
         return next(name for name in KINDS_OF_QUERY if getattr(self, name) is not None)
 
     @property
+    def medium(self) -> Media | None:
+        """Return the image, sound or video to look for, if it is one."""
+        return self.image or self.audio or self.video
+
+    @property
     def rows(self) -> list[NDArray[np.float32]]:
         """Return the vectors of the query; none when it has to be encoded first."""
         return self.vectors or ([] if self.vector is None else [self.vector])
