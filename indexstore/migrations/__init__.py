@@ -1,9 +1,8 @@
 """Make and change the schema: ``migrate(url)`` may be called by many processes at once."""
 
 from pathlib import Path
+from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from indexstore.database import Database, parse_url, revision_of
@@ -37,8 +36,12 @@ def migrate(url: str) -> bool:
         database.close()
 
 
-def alembic_config() -> Config:
+def alembic_config() -> Any:
     """Return Alembic's configuration of our revisions."""
+    # Every process looks whether there is something to migrate, and hardly ever there is: Alembic
+    # takes longer to import than a worker takes to open its shard.
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -53,6 +56,8 @@ def _migrate_locked(connection: Connection, database: Database) -> bool:
         return False
     if found > REVISION and found != "none":
         raise SchemaVersionError(database.name, found, REVISION)
+    from alembic import command  # noqa: PLC0415 - see alembic_config
+
     config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, REVISION)
