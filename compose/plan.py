@@ -117,6 +117,8 @@ class Plan:
     score: Mapping[str, Any] = field(default_factory=dict)
     reducers: tuple[ComponentSpec, ...] = ()
     worker_replicas: Mapping[str, int] = field(default_factory=dict)
+    learners: tuple[tuple[str, str], ...] = ()
+    """Stage and branch of the components that must (or, of plug-ins, may) be trained."""
 
     @property
     def takes_media(self) -> bool:
@@ -159,6 +161,7 @@ class Plan:
                 **data,
                 "stages": tuple(StagePlan.from_dict(stage) for stage in data["stages"]),
                 "indexes": tuple(IndexPlan(**index) for index in data["indexes"]),
+                "learners": tuple(tuple(pair) for pair in data.get("learners", ())),
                 "reducers": tuple(ComponentSpec.from_dict(spec) for spec in data["reducers"]),
             }
         )

@@ -11,6 +11,7 @@ from compose.catalog import Catalog, default_catalog, kinds_for
 from compose.check import EMBEDDING, encoder_of
 from compose.errors import FlowTopologyError
 from compose.flow import Flow, Step, depths_of
+from compose.learning import learners
 from compose.load import load_flow
 from compose.plan import ANY_MODALITY, ComponentSpec, IndexPlan, Metric, Plan, StagePlan
 
@@ -63,6 +64,7 @@ def plan_of(flow: Flow, *, catalog: Catalog | None = None) -> Plan:
         score=score,
         reducers=tuple(_reducers(flow)),
         worker_replicas=dict(flow.workers),
+        learners=learners(stages, catalog or default_catalog()),
     )
 
 

@@ -51,18 +51,18 @@ _NOWHERE: Mapping[str, Any] = {
 class Generations(Store):
     """Keep artefacts, and lead a collection from one generation to the next."""
 
-    def keep_artefact(self, collection: str, artefact: Artefact) -> None:
-        """Keep what was learnt for a generation, in place of what was learnt for it before."""
+    def keep_artefacts(self, collection: str, learnt: Sequence[Artefact]) -> None:
+        """Keep what was learnt for a generation, all or nothing; it takes the place of before."""
         key = ("collection", "stage", "branch", "generation")
-        row = {"collection": collection, **asdict(artefact)}
+        rows = [{"collection": collection, **asdict(artefact)} for artefact in learnt]
         statement = self._insert(artefacts)
-        newer = {name: statement.excluded[name] for name in row if name not in key}
+        newer = {name: statement.excluded[name] for name in rows[0] if name not in key}
         statement = statement.on_conflict_do_update(
             index_elements=[artefacts.c[name] for name in key], set_=newer
         )
         with self.database.writing() as connection:
             read_collection(connection, collection, lock=True)
-            connection.execute(statement, row)
+            connection.execute(statement, rows)
 
     def artefacts(self, collection: str, generation: int) -> dict[tuple[str, str], Artefact]:
         """Return what encodes a generation, by stage and branch: its own, or inherited."""

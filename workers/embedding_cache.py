@@ -18,24 +18,24 @@ def content_key(item: DocumentItem) -> str:
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def recall(state: Runtime, items: Sequence[DocumentItem]) -> list[DocumentItem]:
-    """Return the items, those encoded before with their chunks and embeddings."""
+def recall(state: Runtime, items: Sequence[DocumentItem], generation: int) -> list[DocumentItem]:
+    """Return the items, those encoded before by the same components with what they made."""
     if not state.settings["cache_bytes"]:
         return list(items)
     keys = [content_key(item) for item in items]
-    known = state.cache.get(state.plan.fingerprint, keys)
+    known = state.cache.get(state.lineage(generation), keys)
     return [
         _with_table(item, known[key]) if key in known else item
         for item, key in zip(items, keys, strict=True)
     ]
 
 
-def remember(state: Runtime, items: Sequence[DocumentItem]) -> None:
+def remember(state: Runtime, items: Sequence[DocumentItem], generation: int) -> None:
     """Keep what was made of the items that succeeded."""
     if not state.settings["cache_bytes"]:
         return
     tables = {content_key(item): table for item in items if (table := table_of(item)) is not None}
-    state.cache.put(state.plan.fingerprint, tables)
+    state.cache.put(state.lineage(generation), tables)
 
 
 def table_of(item: DocumentItem) -> ChunkTable | None:

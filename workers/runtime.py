@@ -21,10 +21,11 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from compose.plan import ComponentSpec, IndexPlan, Plan, StagePlan
+from compose.plan import ANY_MODALITY, ComponentSpec, IndexPlan, Plan, StagePlan
 from compose.wire import names
 from indexstore.blobs import Blobs
 from indexstore.cache import EmbeddingCache
+from indexstore.generations import Generations
 from indexstore.ledger import Ledger
 from indexstore.log import Log
 from indexstore.manifest import Manifest
@@ -32,8 +33,9 @@ from indexstore.media import MediaStore
 from indexstore.migrations import migrate
 from indexstore.model import IndexConfig
 from indexstore.place import Place
-from workers.component import Component, Encoder, Preprocessor
+from workers.component import Component, Encoder, Preprocessor, Trainable
 from workers.errors import ContentError
+from workers.learned import Learned
 from workers.registry import build
 
 VERSION = "0.1.0"
@@ -102,6 +104,25 @@ class Runtime:
         """The store of images, sounds and films."""
         return MediaStore(self.settings["blob_url"])
 
+    @cached_property
+    def generations(self) -> Generations:
+        """The generations of the collection, and what components have learnt for each."""
+        return Generations.open(self.settings["database_url"])
+
+    @cached_property
+    def learned(self) -> Learned:
+        """The components of this process that learn, with what they have learnt."""
+        return Learned(self.generations, self.collection, self.media)
+
+    def generation(self) -> int:
+        """Return the generation that serves now."""
+        return self.ledger.collection(self.collection).generation
+
+    def lineage(self, generation: int) -> str:
+        """Return a hash of all that shapes chunks and vectors of a generation."""
+        learnt = self.learned.lineage(generation) if self.plan.learners else ""
+        return f"{self.plan.fingerprint}:{learnt}" if learnt else self.plan.fingerprint
+
     @property
     def keeps_texts(self) -> bool:
         """Whether the log must hold the chunks' texts: only a full-text index reads them."""
@@ -128,7 +149,7 @@ class Runtime:
         """
         for stage in self.stages_here():
             for modality in stage.branches:
-                self.component(stage, modality)
+                self.bare_component(stage, modality)
 
     def open_store(self) -> None:
         """Bring the database to its newest schema and check that the collection is of this flow.
@@ -152,8 +173,11 @@ class Runtime:
         """Where segments of an object store lie on this machine."""
         return Path(self.settings["data_dir"]) / "segments"
 
-    def place(self, index: int, shard: int) -> Place:
-        """Return where shard ``shard`` of index ``index`` of the flow stands."""
+    def place(self, index: int, shard: int, generation: int = 0) -> Place:
+        """Return where shard ``shard`` of index ``index`` of the flow stands.
+
+        Args:     generation: 0 is the one that serves.
+        """
         return Place(
             log=self.log,
             manifest=self.manifest,
@@ -161,16 +185,42 @@ class Runtime:
             config=index_config(self.plan.indexes[index]),
             collection=self.collection,
             shard=shard,
-            generation=self.ledger.collection(self.collection).generation,
+            generation=generation or self.generation(),
         )
 
-    def component(self, stage: StagePlan, modality: str) -> Any:
+    def component(self, stage: StagePlan, modality: str, generation: int = 0) -> Any:
         """Return the component of ``stage`` for ``modality``, set up on first use.
+
+        One that learns comes with what it has learnt for ``generation`` (0: the one that serves);
+        before its first training it comes as it is, and says so when it is used.
 
         Raises:
             ContentError: the flow has none for this modality; the document fails alone.
         """
-        branch = modality if modality in stage.branches else "*"
+        made = self.bare_component(stage, modality)
+        if not isinstance(made, Trainable) or made.is_trained:
+            return made
+        key = (stage.name, branch_of(stage, modality))
+        return self.learned.component(
+            key, generation or self.generation(), lambda: self.fresh_component(stage, modality)
+        ) or made
+
+    def fresh_component(self, stage: StagePlan, modality: str) -> Any:
+        """Return a new component of ``stage`` for ``modality``, set up, that has learnt nothing."""
+        spec = stage.component(modality)
+        if spec is None:
+            raise ContentError(f"step {stage.name!r} of this flow does not take {modality}")
+        made = build(spec, kind=_KINDS[stage.kind])
+        made.setup()
+        return made
+
+    def bare_component(self, stage: StagePlan, modality: str) -> Any:
+        """Return the component as the flow describes it, before any training.
+
+        Raises:
+            ContentError: the flow has none for this modality; the document fails alone.
+        """
+        branch = branch_of(stage, modality)
         key = (stage.index, branch)
         made = self._components.get(key)
         if made is None:
@@ -206,6 +256,11 @@ class Runtime:
             self.redis.publish(names.log_channel(self.collection), b"")
         except (RedisError, OSError) as error:
             logger.warning("readers of the log were not woken: %s", error)
+
+
+def branch_of(stage: StagePlan, modality: str) -> str:
+    """Return the branch of a stage that takes this modality."""
+    return modality if modality in stage.branches else ANY_MODALITY
 
 
 def index_config(plan: IndexPlan) -> IndexConfig:

@@ -15,6 +15,7 @@ GATHER: Final = "gnes.gather"
 INDEX: Final = "gnes.index"
 FINISH: Final = "gnes.finish"
 BUILD: Final = "gnes.build"
+TRAIN: Final = "gnes.train"
 
 FETCH: Final = "gnes.fetch"
 FETCH_QUEUE: Final = "fetch"
@@ -53,6 +54,11 @@ def broker_life_key(collection: str) -> str:
 def build_lease(collection: str, index: int, shard: int) -> str:
     """Return the lease under which one worker builds segments of a shard."""
     return f"build:{collection}:{index}:{shard}"
+
+
+def train_lease(collection: str) -> str:
+    """Return the lease under which one worker trains the components of ``collection``."""
+    return f"train:{collection}"
 
 
 def log_channel(collection: str) -> str:

@@ -35,8 +35,8 @@ def store(ledger: Ledger, log: Log, *doc_ids: str) -> dict[str, int]:
 
 def test_a_generation_inherits_what_was_learnt(generations: Generations) -> None:
     """A generation without an artefact of its own goes on with the one before."""
-    generations.keep_artefact(C, artefact(1, "a"))
-    generations.keep_artefact(C, artefact(3, "b"))
+    generations.keep_artefacts(C, [artefact(1, "a")])
+    generations.keep_artefacts(C, [artefact(3, "b")])
 
     found = [generations.artefacts(C, number) for number in (0, 1, 2, 3)]
 
@@ -47,8 +47,8 @@ def test_a_generation_inherits_what_was_learnt(generations: Generations) -> None
 
 def test_a_second_artefact_of_a_generation_takes_the_place(generations: Generations) -> None:
     """What was learnt again for the same generation is what counts."""
-    generations.keep_artefact(C, artefact(1, "a"))
-    generations.keep_artefact(C, artefact(1, "b"))
+    generations.keep_artefacts(C, [artefact(1, "a")])
+    generations.keep_artefacts(C, [artefact(1, "b")])
 
     assert [one.blob for one in generations.artefacts(C, 1).values()] == ["b"]
 

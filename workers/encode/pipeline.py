@@ -1,6 +1,7 @@
 """Encoders one after another, and beside each other."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -114,7 +115,7 @@ class EncoderPipeline(_Group):
         for place, component in enumerate(self.components):
             self._learn(place, current)
             if place + 1 < len(self.components):
-                current = _as_chunks(component.encode(current))
+                current = _tagged(_as_chunks(component.encode(current)), current)
 
 
 class ConcatEncoder(_Group):
@@ -168,6 +169,13 @@ def _further(component: Encoder, rows: Rows) -> Rows:
     if isinstance(component, Transform):
         return component.transform(rows)
     return component.encode(_as_chunks(rows))
+
+
+def _tagged(chunks: Sequence[Chunk], sources: Sequence[Chunk]) -> list[Chunk]:
+    """Return chunks with the tags of what they were made of: some components learn from them."""
+    return [
+        replace(chunk, tags=source.tags) for chunk, source in zip(chunks, sources, strict=True)
+    ]
 
 
 def _as_chunks(rows: Rows) -> list[Chunk]:

@@ -19,6 +19,7 @@ from workers import carrying
 from workers.answering import as_query_stage
 from workers.component import Chunk, Encoder
 from workers.embedding_cache import remember
+from workers.errors import NotTrainedError
 from workers.giving_back import as_document_stage
 from workers.handing_on import hand_on_documents, hand_on_query
 from workers.runtime import Runtime, runtime
@@ -41,11 +42,11 @@ def encode_documents(wire: Mapping[str, Any]) -> None:
 def _encode_documents(batch: DocumentBatch) -> None:
     state = runtime()
     stage = state.plan.stages[batch.stage]
-    items = _encode_items(state, stage, batch.documents())
+    items = _encode_items(state, stage, batch.documents(), batch.generation)
     last = batch.stage + 1 == len(state.plan.stages)
     if last:
         items = [carrying.emptied(item) for item in items]
-        remember(state, items)
+        remember(state, items, batch.generation)
     hand_on_documents(
         state,
         replace(batch, stage=batch.stage + 1, items=tuple(item.to_wire() for item in items)),
@@ -55,11 +56,13 @@ def _encode_documents(batch: DocumentBatch) -> None:
 def _encode_queries(batch: QueryBatch, started: float) -> None:
     state = runtime()
     stage = state.plan.stages[batch.stage]
-    encoder: Encoder = state.component(stage, batch.modality)
+    encoder: Encoder = state.component(stage, batch.modality, batch.generation)
     if batch.owners is None or batch.weights is None:
         raise ValueError("a batch of queries reached encode without chunks")
     try:
         rows = np.asarray(encoder.encode(_chunks(stage, batch, batch.chunk_arrays)))
+    except NotTrainedError:
+        raise  # no query's fault, and of no use to any of them
     except Exception as error:
         if batch.queries == 1:
             raise
@@ -124,15 +127,21 @@ def _chunks(
 
 
 def _encode_items(
-    state: Runtime, stage: StagePlan, items: list[DocumentItem]
+    state: Runtime, stage: StagePlan, items: list[DocumentItem], generation: int
 ) -> list[DocumentItem]:
     """Return the items with their embeddings; a batch that fails is tried again one by one."""
-    todo = [item for item in items if item.error is None and stage.vector not in item.embeddings]
+    todo = [
+        item
+        for item in items
+        if item.error is None
+        and stage.vector not in item.embeddings
+        and stage.component(item.modality) is not None
+    ]
     done: dict[str, DocumentItem] = {}
     for modality in dict.fromkeys(item.modality for item in todo):
         group = [item for item in todo if item.modality == modality]
         try:
-            done.update(_encode_group(state, stage, group))
+            done.update(_encode_group(state, stage, group, generation))
         except Exception as error:
             if len(group) == 1:
                 logger.exception("encode: document %s failed", group[0].doc_id)
@@ -140,14 +149,14 @@ def _encode_items(
             else:
                 logger.warning("encode: a batch of %d failed (%s): one by one", len(group), error)
                 for item in group:
-                    (done[item.doc_id],) = _encode_items(state, stage, [item])
+                    (done[item.doc_id],) = _encode_items(state, stage, [item], generation)
     return [done.get(item.doc_id, item) for item in items]
 
 
 def _encode_group(
-    state: Runtime, stage: StagePlan, group: Sequence[DocumentItem]
+    state: Runtime, stage: StagePlan, group: Sequence[DocumentItem], generation: int
 ) -> dict[str, DocumentItem]:
-    encoder: Encoder = state.component(stage, group[0].modality)
+    encoder: Encoder = state.component(stage, group[0].modality, generation)
     chunks = [
         chunk for item in group for chunk in _chunks(stage, item, carrying.unload(state, item))
     ]

@@ -44,7 +44,9 @@ def preprocess_documents(wire: Mapping[str, Any]) -> None:
 def _preprocess_documents(batch: DocumentBatch) -> None:
     state = runtime()
     stage = state.plan.stages[batch.stage]
-    items = [_cut(state, stage, item) for item in recall(state, batch.documents(), batch.generation)]
+    items = [
+        _cut(state, stage, item) for item in recall(state, batch.documents(), batch.generation)
+    ]
     done = replace(batch, stage=batch.stage + 1, items=tuple(item.to_wire() for item in items))
     hand_on_documents(state, done)
 
@@ -94,7 +96,7 @@ def _source(state: Runtime, item: DocumentItem) -> Source:
 
 def _cut(state: Runtime, stage: StagePlan, item: DocumentItem) -> DocumentItem:
     """Return the item with its chunks, or with the reason why it has none."""
-    if item.error is not None or item.embeddings:
+    if item.error is not None or item.embeddings or stage.component(item.modality) is None:
         return item
     started = time.perf_counter()
     try:
