@@ -33,12 +33,15 @@ class Exchange:
         """Do something with the broker, outside the event loop.
 
         Raises:
-            NotReadyError: the broker does not answer, or not within ``timeout_s``.
+            NotReadyError: the broker does not answer. DeadlineError: not within ``timeout_s``.
         """
+        limit = asyncio.timeout(max(0.0, timeout_s))
         try:
-            async with asyncio.timeout(max(0.0, timeout_s)):
+            async with limit:
                 return await self._publisher.call(lambda: send(self._app, self._priority))
         except (KombuError, RedisError, OSError) as error:  # TimeoutError is an OSError
+            if limit.expired():
+                raise DeadlineError("publish", "broker", timeout_s, 1) from error
             raise NotReadyError(
                 f"the broker does not answer ({type(error).__name__}: {error})",
                 "check that it runs and that GNES_BROKER_URL names it",
