@@ -8,6 +8,7 @@ import resource
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -76,6 +77,7 @@ class Heartbeat(threading.Thread):
             fingerprint=state.plan.fingerprint,
             rss_bytes=_rss_bytes(),
             shards=tuple(self._shards()),
+            sent_at=time.time(),
         )
 
 

@@ -174,7 +174,8 @@ class QueryRunner:
             batch: the queries, addressed to the shards there are now.
             mode: which shards to ask when they are sent again; None for none at all.
         """
-        left = batch.deadline - time.time()
+        since = time.time()
+        left = batch.deadline - since
         end = batch.deadline - min(_REDUCE_TIME_S, left * _REDUCE_SHARE)
         resends = 0
         with ExitStack() as stack:
@@ -183,7 +184,7 @@ class QueryRunner:
             await self._post(batch, partial(self._send, batch))
             while (reply := await within(future, min(_LOOK_S, end - time.time()))) is None:
                 if time.time() >= end:
-                    reply = await self._partial(batch, future)
+                    reply = await self._partial(batch, future, since)
                     break
                 if resends < _RESENDS and not crew <= self._crew(batch):
                     again = self._afresh(batch, mode)
@@ -225,7 +226,9 @@ class QueryRunner:
         # By its name a batch that is late can be found.
         chords.send(app, call, priority=priority, task_id=batch.batch_id)
 
-    async def _partial(self, batch: QueryBatch, future: asyncio.Future[Reply]) -> Reply:
+    async def _partial(
+        self, batch: QueryBatch, future: asyncio.Future[Reply], since: float
+    ) -> Reply:
         """Close the chord and have what came so far reduced.
 
         Raises:
@@ -233,15 +236,15 @@ class QueryRunner:
         """
         was_open, parts = await self._post(batch, partial(_close, batch.batch_id))
         if not future.done() and not was_open and not parts:
-            raise await self._late(batch, self._plan.stages[batch.stage :])
+            raise await self._late(batch, self._plan.stages[batch.stage :], since)
         if parts:
             await self._post(batch, partial(_reduce, parts, order_of(batch).to_wire()))
         reply = await within(future, batch.deadline - time.time())
         if reply is None:
-            raise await self._late(batch, ())
+            raise await self._late(batch, (), since)
         return reply
 
-    async def _late(self, batch: QueryBatch, stages: Sequence[Any]) -> DeadlineError:
+    async def _late(self, batch: QueryBatch, stages: Sequence[Any], since: float) -> DeadlineError:
         """Return the error that names where the batch is, or the likeliest place."""
         path = self._path(stages, batch.targets)
         try:
@@ -250,7 +253,7 @@ class QueryRunner:
         except NotReadyError:
             found = None
         here = [step for step in path if step[1] == found]
-        return self._late_on(here or path, time.time() - batch.sent_at)
+        return self._late_on(here or path, time.time() - since)
 
     def _path(
         self, stages: Sequence[Any], targets: Sequence[tuple[int, int]]
@@ -261,9 +264,13 @@ class QueryRunner:
         return [*path, ("reduce", names.REDUCE_QUEUE)] if targets else path
 
     def _late_on(self, path: Sequence[tuple[str, str]], waited_s: float) -> DeadlineError:
-        """Return the error that names the likeliest culprit: a queue without workers first."""
+        """Return the error that names the likeliest culprit: a queue without workers first.
+
+        A worker that froze may have taken the message so that the broker knows nothing of it.
+        """
         orphans = [step for step in path if not self._directory.serving(step[1])]
-        stage, queue = (orphans or path)[0]
+        silent = [step for step in path if not self._directory.responsive(step[1])]
+        stage, queue = (orphans or silent or path)[0]
         workers = len(self._directory.serving(queue))
         return DeadlineError(stage, queue, waited_s, workers)
 

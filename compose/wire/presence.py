@@ -16,6 +16,7 @@ from compose.wire import codec, names
 from compose.wire.messages import Message
 
 MISSED_HEARTBEATS = 3  # a worker that missed as many is taken for dead
+OVERDUE_S = 1.5  # a heartbeat that is older hints at a worker in trouble
 PATIENCE_S = 1.0  # a broker that is silent for longer is taken for gone
 
 
@@ -24,7 +25,7 @@ class Announcement(Message):
     """What a worker says of itself.
 
     ``shards`` holds a mapping a shard served: index, shard, applied_seq, documents, chunks,
-    delta_rows, segments, generation, ready. ``seen_at`` is set by whoever reads it.
+    delta_rows, segments, generation, ready. ``sent_at`` tells how old the news is.
     """
 
     node: str
@@ -39,6 +40,7 @@ class Announcement(Message):
     rss_bytes: int = 0
     details: Mapping[str, Any] = field(default_factory=dict)
     shards: Sequence[Mapping[str, Any]] = ()
+    sent_at: float = 0.0
 
 
 def announce(redis: Any, announcement: Announcement, *, interval_s: float) -> None:
@@ -113,6 +115,11 @@ class Directory:
     def serving(self, queue: str) -> list[Announcement]:
         """Return the live workers that consume ``queue``."""
         return [worker for worker in self.workers if queue in worker.queues]
+
+    def responsive(self, queue: str) -> list[Announcement]:
+        """Return the workers on ``queue`` whose last heartbeat is not overdue."""
+        oldest = time.time() - OVERDUE_S
+        return [worker for worker in self.serving(queue) if worker.sent_at > oldest]
 
     def ready_shards(self) -> set[tuple[int, int]]:
         """Return (index, shard) of every shard that some worker has loaded."""

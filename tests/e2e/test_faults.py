@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,17 +102,44 @@ def test_a_killed_shard_worker_costs_its_part_of_an_answer_and_never_a_hang(
     assert len(answers[-1][1].json()["hits"]) == 10
 
 
+def test_with_two_replicas_of_a_shard_the_death_of_either_fails_no_query(it: Deployment) -> None:
+    """What the dead one had in hand is asked again of the other; at worst an answer is partial."""
+    assert it.run("scale", "search.chaos.0=2").returncode == 0
+    wait_until(lambda: len(_serving(it, "search.chaos.0")) == 2)
+
+    with under_load(it) as load:
+        for name in ("search-chaos-0", "search-chaos-0-2"):
+            time.sleep(1.0)
+            dead = it.kill(name)
+            wait_until(partial(_has_two_without, it, dead))
+    assert it.run("scale", "search.chaos.0=1").returncode == 0
+
+    searches = [one for one in load.ended if one.what == "search"]
+    assert {one.status for one in searches} == {200}
+    assert load.slow() == []
+    assert sum(not one.is_whole for one in searches) < 0.1 * len(searches)
+
+
+def _has_two_without(it: Deployment, dead: int) -> bool:
+    return len(_serving(it, "search.chaos.0") - {dead}) == 2
+
+
+def _serving(it: Deployment, queue: str) -> set[int]:
+    workers = it.client.get("/v1/workers").json()["workers"]
+    return {worker["pid"] for worker in workers if queue in worker["queues"]}
+
+
 def test_a_silent_encode_worker_gives_a_problem_that_names_stage_and_queue(it: Deployment) -> None:
     """Within the deadline, as a 504; vectors need no encoder and are answered all the while."""
     with frozen(it, "encode"):
         started = time.monotonic()
-        response = it.ask("bread", timeout_ms=1000)
+        response = it.ask("bread", timeout_ms=3000)
         took_s = time.monotonic() - started
         by_vector = it.client.post(
             f"/v1/collections/{it.collection}/search", json={"query": {"vector": [1.0] * 64}}
         )
 
-    assert took_s < 2.0
+    assert took_s < 4.0
     assert response.status_code == 504
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
