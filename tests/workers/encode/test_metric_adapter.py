@@ -10,6 +10,7 @@ from workers.testing import TrainableContract, vectors
 from workers.vectors import unit_rows
 
 pytest.importorskip("torch", reason="torch is optional; pip install torch")
+pytestmark = pytest.mark.optional
 
 RANDOM = np.random.default_rng(3)
 TOPICS = unit_rows(RANDOM.normal(size=(60, 8)))

@@ -20,6 +20,7 @@ from workers.testing import EncoderContract, ready
 
 torch = pytest.importorskip("torch", reason="torch is optional; pip install torch transformers")
 transformers = pytest.importorskip("transformers")
+pytestmark = pytest.mark.optional
 
 WORDS = ["<pad>", "<s>", "</s>", "<unk>", "red", "rose", "blooms", "in", "the", "green", "garden"]
 WORDS += ["of", "a", "car"]

@@ -20,6 +20,7 @@ QUERY = "how do I reset my password"
 TEXTS = ["To change a forgotten password, open the login page.", "Bake the pie for an hour.", ""]
 
 
+@pytest.mark.optional
 @needs_model
 def test_what_answers_the_query_comes_first() -> None:
     """The text that answers is scored far above the one that does not."""
@@ -33,6 +34,7 @@ def test_what_answers_the_query_comes_first() -> None:
     assert ((scores >= 0) & (scores <= 1)).all()
 
 
+@pytest.mark.optional
 @needs_model
 def test_a_text_is_scored_alike_alone_and_beside_others() -> None:
     """Scores follow the order of the texts and do not depend on the batch."""
