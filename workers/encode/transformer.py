@@ -117,7 +117,7 @@ class MiniLM(TransformerEncoder):
         batch_tokens: padded tokens a batch; bounds memory and the time others wait.
     """
 
-    aliases = ("minilm",)
+    aliases: ClassVar[tuple[str, ...]] = ("minilm",)
     dim = 384
 
     def __init__(self, *, max_tokens: int | None = None, batch_tokens: int = BATCH_TOKENS) -> None:

@@ -47,6 +47,12 @@ def folder_digest(folder: Path) -> str:
     return whole.hexdigest()[:16]
 
 
+def file_digest(file: Path) -> str:
+    """Return a hash over one file of weights, 16 hex digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+
+
 def _tensors(file: Path) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield (name, tensor) of one file: 8 bytes of header length, JSON header, raw values."""
     raw = np.memmap(file, dtype=np.uint8, mode="r")

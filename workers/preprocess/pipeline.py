@@ -8,6 +8,8 @@ import numpy as np
 from workers.component import Chunk, Component, Modality, Preprocessor, Source
 from workers.errors import ContentError
 
+_TIMES = 2  # numbers of a span of time; four are a box
+
 
 class PreprocessorPipeline(Preprocessor):
     """Runs preprocessors one after another; what YAML writes as a list.
@@ -59,8 +61,20 @@ def _inside(outer: Chunk, part: Chunk) -> Chunk:
         part,
         weight=outer.weight * part.weight,
         tags={**outer.tags, **part.tags},
-        span=part.span if has_place else outer.span,
+        span=_place(outer, part) if has_place else outer.span,
     )
+
+
+def _place(outer: Chunk, part: Chunk) -> tuple[float, ...]:
+    """Return where a part stands in the original; parts of media count from their chunk's start."""
+    if outer.array is None or outer.span[0] < 0 or len(outer.span) != len(part.span):
+        return part.span
+    if len(part.span) == _TIMES:
+        return (outer.span[0] + part.span[0], outer.span[0] + part.span[1])
+    (left, top, right, bottom), (height, width) = outer.span, outer.array.shape[:2]
+    across, down = (right - left) / width, (bottom - top) / height
+    x0, y0, x1, y1 = part.span
+    return (left + x0 * across, top + y0 * down, left + x1 * across, top + y1 * down)
 
 
 def _name(component: Component) -> str:
