@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, delete, exists, func, or_, select, update
 
+from indexstore.dispatching import MAX_ERROR
 from indexstore.documents import DOCUMENT_COLUMNS, document_of
 from indexstore.model import EVERY_GENERATION, Artefact, PendingDocument
 from indexstore.schema import artefacts, collections, documents, jobs, log, segments
@@ -75,6 +76,30 @@ class Generations(Store):
         found = [Artefact(*row) for row in rows]
         return {(artefact.stage, artefact.branch): artefact for artefact in found}
 
+    def next_generation(self, collection: str) -> int:
+        """Return the generation that a reindexing makes: that of the newest artefacts, if new.
+
+        Raises:   CollectionNotFoundError: there is none of that name.
+        """
+        serving, learnt = self._newest(collection)
+        return max(serving + 1, learnt)
+
+    def generation_to_learn(self, collection: str) -> int:
+        """Return the generation that the next training is for: each has one of its own.
+
+        Raises:   CollectionNotFoundError: there is none of that name.
+        """
+        serving, learnt = self._newest(collection)
+        return max(serving, learnt) + 1 if learnt else serving
+
+    def _newest(self, collection: str) -> tuple[int, int]:
+        """Return the serving generation and the newest that something was learnt for, or 0."""
+        query = select(func.max(artefacts.c.generation))
+        query = query.where(artefacts.c.collection == bindparam("of"))
+        with self.database.reading() as connection:
+            serving = read_collection(connection, collection).generation
+            return serving, int(connection.scalar(query, {"of": collection}) or 0)
+
     def shown(self, collection: str) -> int:
         """Return how many documents searches show."""
         query = select(func.count()).select_from(documents).where(_IS_SHOWN)
@@ -110,25 +135,30 @@ class Generations(Store):
         return [row.doc_id for row in self.database.rows(query, parameters)]
 
     def swap(
-        self, collection: str, generation: int, *, job_id: str, without: Sequence[str] = ()
+        self,
+        collection: str,
+        generation: int,
+        *,
+        job_id: str,
+        without: Mapping[str, str] | None = None,
     ) -> bool:
         """Let a complete generation serve and end the job that made it, in one transaction.
 
-        Args:     without: documents that cannot be encoded for it; they are failed from now on.
+        Args:     without: documents that cannot be encoded for it, and why; failed from now on.
         Returns:  False, and nothing is changed, while a document is missing from it, or when it
                   serves already.
         """
-        given_up = set(without)
+        given_up = without or {}
         parameters = {"of": collection, "generation": generation}
         with self.database.writing() as connection:
             info = read_collection(connection, collection, lock=True)
-            if info.generation != generation - 1:
+            if info.generation >= generation:
                 return False
             lacking = connection.execute(select(documents.c.doc_id).where(_MISSING), parameters)
             lost = [row.doc_id for row in lacking]
-            if not given_up.issuperset(lost):
+            if not given_up.keys() >= set(lost):
                 return False
-            self._give_up(connection, collection, lost, generation)
+            _give_up(connection, collection, {doc_id: given_up[doc_id] for doc_id in lost})
             connection.execute(_LIVE_AT_ONCE.values(updated_at=time.time()), parameters)
             mine = update(collections).where(collections.c.name == collection)
             connection.execute(mine.values(generation=generation))
@@ -160,20 +190,18 @@ class Generations(Store):
                 connection.execute(gone)
         return len(seqs)
 
-    def _give_up(
-        self, connection: Connection, collection: str, lost: Sequence[str], generation: int
-    ) -> None:
-        """Fail what a generation cannot show: what is lost, and old contents of failed ones."""
-        mine = documents.c.collection == bindparam("of")
-        failed = documents.c.state.in_(("failed", "dead"))
-        hidden = update(documents).where(mine, failed, documents.c.live_version.is_not(None))
-        connection.execute(hidden.values(**_NOWHERE), {"of": collection})
-        if lost:
-            among = self.database.among(documents.c.doc_id, "ids")
-            error = f"it could not be encoded for generation {generation}; see the workers' log"
-            values = {**_NOWHERE, "state": "failed", "error": error}
-            listed = {"of": collection, "ids": self.database.list_of(list(lost))}
-            connection.execute(update(documents).where(mine, among).values(**values), listed)
+
+def _give_up(connection: Connection, collection: str, lost: Mapping[str, str]) -> None:
+    """Hide what a generation cannot show: what is lost to it, and old contents of failed ones."""
+    mine = documents.c.collection == collection
+    failed = documents.c.state.in_(("failed", "dead"))
+    hidden = update(documents).where(mine, failed, documents.c.live_version.is_not(None))
+    connection.execute(hidden.values(**_NOWHERE))
+    for doc_id, error in lost.items():
+        its = update(documents).where(mine, documents.c.doc_id == doc_id)
+        connection.execute(its.values(**_NOWHERE))
+        shown = its.where(documents.c.state == INDEXED)  # a newer content has its own chance
+        connection.execute(shown.values(state="failed", error=error[:MAX_ERROR]))
 
 
 #: Queued contents that the new generation has already need not be encoded again.

@@ -58,7 +58,7 @@ class Log(Store):
         with self.database.writing() as connection:
             info = read_collection(connection, collection, lock=True)
             if generation < info.generation:
-                return Appended(info.last_seq, outdated=len(encoded))
+                return Appended(info.last_seq, outdated=len(encoded), serving=info.generation)
             is_live = generation == info.generation
             heads = self._heads(connection, collection, newest)
             known = self._known(connection, collection, heads.values(), generation, is_live=is_live)
@@ -77,6 +77,7 @@ class Log(Store):
             failed=len(wanted) - len(fresh),
             superseded=len(encoded) - len(heads),
             repeated=len(heads) - len(wanted),
+            serving=info.generation,
         )
 
     def tail(

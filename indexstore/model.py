@@ -185,6 +185,7 @@ class Appended:
     failed: int = 0
     repeated: int = 0  # delivered before: changed nothing
     outdated: int = 0  # encoded for a generation that serves no more: dropped
+    serving: int = 1  # the generation that serves
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ class QueryRunner:
             queries=len(texts),
             params=SearchParams().to_wire(),
             targets=(),
+            generation=self._directory.generation(),
             stage=encoders[0],
             chunk_texts=tuple(texts),
             owners=np.arange(len(texts), dtype=np.int32),
@@ -125,6 +126,7 @@ class QueryRunner:
             targets=targets,
             absent=absent,
             min_seq=key.min_seq,
+            generation=self._directory.generation(),
             modality=key.modality,
             texts=tuple(query.text or "" for query in queries),
             media=() if key.modality == "text" else tuple(query.medium or b"" for query in queries),
@@ -208,7 +210,12 @@ class QueryRunner:
         """Return the batch under a new name, for the shards there are now; None without any."""
         if self._directory.is_away():
             return None
-        fresh = replace(batch, batch_id=uuid.uuid4().hex, sent_at=time.time())
+        fresh = replace(
+            batch,
+            batch_id=uuid.uuid4().hex,
+            sent_at=time.time(),
+            generation=self._directory.generation(),
+        )
         if mode is None:
             return fresh
         try:

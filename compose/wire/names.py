@@ -46,6 +46,11 @@ def returned_key(collection: str) -> str:
     return f"gnes:returned:{collection}"
 
 
+def refused_key(collection: str, generation: int) -> str:
+    """Return the list of documents that cannot be encoded for a generation that is being made."""
+    return f"gnes:refused:{collection}:{generation}"
+
+
 def broker_life_key(collection: str) -> str:
     """Return the key that is gone exactly when the broker lost its data."""
     return f"gnes:life:{collection}"

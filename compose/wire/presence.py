@@ -129,3 +129,11 @@ class Directory:
             for shard in worker.shards
             if shard["ready"]
         }
+
+    def generation(self) -> int:
+        """Return the generation that every shard can be asked in; 0 while none is announced.
+
+        After a swap a worker goes on serving the former one for a while, so the lowest will do.
+        """
+        announced = [shard["generation"] for worker in self.workers for shard in worker.shards]
+        return min(announced, default=0)

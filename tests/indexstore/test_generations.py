@@ -124,11 +124,11 @@ def test_what_cannot_be_encoded_anew_is_told(
     append(log, encoded("a", versions["a"]), generation=2)
     job = reindexing(ledger)
 
-    assert generations.swap(C, 2, job_id=job.id, without=["b"])
+    assert generations.swap(C, 2, job_id=job.id, without={"b": "no chunks"})
 
     stored = ledger.get(C, "b")
     assert stored is not None
-    assert (stored.state, stored.live_version) == ("failed", None)
+    assert (stored.state, stored.live_version, stored.error) == ("failed", None, "no chunks")
     assert ledger.job(job.id).state == "partial"
 
 
@@ -158,7 +158,16 @@ def test_old_generations_are_purged_and_the_serving_one_stays(
     assert generations.purge_generations(C) == 1
     assert generations.purge_generations(C) == 0
 
-    tails = [
-        len(log.tail(C, 0, generation=number, slots=EVERYTHING, limit=9)) for number in (1, 2)
-    ]
+    tails = [len(log.tail(C, 0, generation=number, slots=EVERYTHING, limit=9)) for number in (1, 2)]
     assert tails == [0, 2]
+
+
+def test_a_reindexing_makes_the_generation_of_the_newest_artefacts(
+    generations: Generations,
+) -> None:
+    """Every training has a generation of its own, so that numbers may be skipped."""
+    before = generations.next_generation(C), generations.generation_to_learn(C)
+    generations.keep_artefacts(C, [artefact(4, "a")])
+    after = generations.next_generation(C), generations.generation_to_learn(C)
+
+    assert (before, after) == ((2, 1), (4, 5))

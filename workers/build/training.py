@@ -70,19 +70,16 @@ def _train(state: Runtime, job: Job) -> None:
 
 
 def _generation(state: Runtime) -> int:
-    """Return the generation that this training is for: the next one, after the first training.
+    """Return the generation that this training is for.
 
     Raises:
         TrainingError: the next one is being encoded right now.
     """
-    serving = state.generation()
-    if not state.generations.artefacts(state.collection, serving):
-        return serving
     if state.ledger.open_jobs(state.collection, kind="reindex"):
         raise TrainingError(
             state.collection, "its documents are being encoded again; wait for that job to end"
         )
-    return serving + 1
+    return state.generations.generation_to_learn(state.collection)
 
 
 def _kept(state: Runtime, lesson: Lesson, job: Job, generation: int) -> Artefact:

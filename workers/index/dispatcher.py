@@ -20,12 +20,13 @@ from celery import current_app
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from compose.wire import chords, codec, names
-from compose.wire.messages import DocumentBatch, DocumentItem
+from compose.wire import codec, names
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
 from indexstore.model import PendingDocument
-from workers.handing_on import hand_on_documents
 from workers.index.announcing import announce_closed_jobs
+from workers.index.reindexing import Reindexer
+from workers.index.trainings import Trainings
+from workers.index.windows import publish
 from workers.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,6 @@ MAX_ATTEMPTS = 5  # a document that ended its worker as often is given up
 _POLL_S = 0.5
 _PUBLISH_S = 5.0  # a dispatcher that dies while it publishes delays its window by no more
 _STORAGE_PAUSE_S = 1.0  # before what the log could not take is sent again
-_MAX_TEXT_BYTES = 1 << 20  # a message holds about as much text, so that no queue entry is huge
 _RETURNS = 256  # what stages gave back, worked off at a time
 
 
@@ -46,6 +46,8 @@ class Dispatcher(threading.Thread):
         super().__init__(name="dispatcher", daemon=True)
         self._state = state
         self._owner = f"{uuid.uuid4()}"
+        self._trainings = Trainings(state)
+        self._reindexer = Reindexer(state)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -77,7 +79,9 @@ class Dispatcher(threading.Thread):
             return
         self._notice_lost_broker()
         self._take_back()
-        if not self.publish_window():
+        self._trainings.see_to()
+        holds_writes = self._reindexer.step()
+        if holds_writes or not self.publish_window():
             announce_closed_jobs(state)
             state.redis.blpop([names.poke_key(state.collection)], timeout=_POLL_S)
             # One look at the ledger answers all pokes that came meanwhile.
@@ -140,34 +144,12 @@ class Dispatcher(threading.Thread):
         state = self._state
         ids = [one.document.doc_id for one in pending]
         try:
-            self._publish(pending, generation)
+            publish(state, pending, generation)
         except Exception:
             with suppress(IndexStoreError):
                 state.ledger.hand_back(state.collection, ids, counts=False)
             raise
         state.ledger.extend_leases(state.collection, ids, lease_s=float(state.settings["lease_s"]))
-
-    def _publish(self, pending: Sequence[PendingDocument], generation: int) -> None:
-        """Publish the documents as one chord: a header a batch, the callback ends the window."""
-        state = self._state
-        batches = _cut_batches(pending, int(state.settings["document_batch"]))
-        group_id = f"window-{uuid.uuid4()}"
-        chords.arm(current_app, group_id, len(batches))
-        with (
-            current_app.amqp.producer_pool.acquire(block=True, timeout=2) as producer,
-            producer.batch(),
-        ):
-            for position, documents in enumerate(batches):
-                batch = DocumentBatch(
-                    batch_id=f"{group_id}-{position}",
-                    collection=state.collection,
-                    generation=generation,
-                    group_id=group_id,
-                    group_index=position,
-                    stage=0,
-                    items=tuple(_item(document).to_wire() for document in documents),
-                )
-                hand_on_documents(state, batch, producer=producer)
 
     def _messages_wait(self) -> bool:
         """Tell whether a queue on the documents' way holds messages that nobody has taken yet."""
@@ -182,42 +164,3 @@ def _length(producer: Any, queue: str) -> int:
         return int(producer.channel.queue_declare(queue=queue, passive=True).message_count)
     except producer.connection.channel_errors:
         return 0  # to Redis, a queue without messages does not exist
-
-
-def _cut_batches(pending: Sequence[PendingDocument], most: int) -> list[list[PendingDocument]]:
-    """Return the documents in batches; those whose last attempt was lost each go alone.
-
-    One of them may be what ended the worker: so the others get past it.
-    """
-    batches: list[list[PendingDocument]] = [
-        [document] for document in pending if _is_suspect(document)
-    ]
-    innocent = [document for document in pending if not _is_suspect(document)]
-    size = _MAX_TEXT_BYTES + 1
-    for document in innocent:
-        length = len(str(document.document.content.get("text", "")))
-        if size + length > _MAX_TEXT_BYTES or len(batches[-1]) >= most:
-            batches.append([])
-            size = 0
-        batches[-1].append(document)
-        size += length
-    return batches
-
-
-def _is_suspect(pending: PendingDocument) -> bool:
-    return pending.attempts > 1
-
-
-def _item(pending: PendingDocument) -> DocumentItem:
-    document = pending.document
-    if document.vector is None:
-        return DocumentItem(
-            document.doc_id, pending.content_version, document.modality, dict(document.content)
-        )
-    return DocumentItem.with_vector(
-        document.doc_id,
-        pending.content_version,
-        modality=document.modality,
-        content=dict(document.content),
-        vector=document.vector,
-    )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from celery import shared_task
+from redis.exceptions import RedisError
 
 from compose.wire import codec, names
 from compose.wire.messages import DocumentBatch, DocumentItem
@@ -16,9 +17,11 @@ from indexstore.model import EncodedDocument
 from workers.embedding_cache import table_of
 from workers.giving_back import give_back
 from workers.index.announcing import announce_closed_jobs
-from workers.runtime import runtime
+from workers.runtime import Runtime, runtime
 
 logger = logging.getLogger(__name__)
+
+_REFUSALS_EXPIRE_S = 3_600  # a dispatcher reads them within a second
 
 
 @shared_task(name=names.INDEX)
@@ -41,8 +44,25 @@ def index(wire: Mapping[str, Any]) -> dict[str, Any]:
         logger.exception("index: a batch could not be written; the ledger will send it again")
         give_back(batch, counts=False)
         return {"error": str(error)}
+    if done.outdated:
+        give_back(batch, counts=False)
+    if done.failed and batch.generation > done.serving:
+        _refuse(state, batch, encoded)
     state.announce_log()
     return {"indexed": done.indexed, "superseded": done.superseded, "failed": done.failed}
+
+
+def _refuse(state: Runtime, batch: DocumentBatch, encoded: Sequence[EncodedDocument]) -> None:
+    """Tell who makes a new generation which documents it will have to do without."""
+    key = names.refused_key(batch.collection, batch.generation)
+    refused = [(one.doc_id, one.error or "") for one in encoded if one.chunks is None]
+    try:
+        with state.redis.pipeline(transaction=False) as pipe:
+            pipe.rpush(key, *(codec.dumps(pair) for pair in refused))
+            pipe.expire(key, _REFUSALS_EXPIRE_S)
+            pipe.execute()
+    except (RedisError, OSError) as error:
+        logger.warning("index: %d refusals are found out by trying again: %s", len(refused), error)
 
 
 @shared_task(name=names.FINISH)

@@ -26,7 +26,23 @@ _BUILD_LOOK_S = 1.0  # between two looks whether a build is due
 _BUILD_EVERY_S = 5.0  # a shard that outgrew its delta asks for a segment no more often
 _BUILD_PAUSE_S = 300.0  # nor more seldom than this, when its builds come to nothing
 _SETTLED_S = 2.0  # without news: then the rest of a bulk of writes becomes a segment as well
+_COMPARE_S = 0.5  # between two looks which generation serves
+_FORMER_S = 30.0  # for queries that were encoded before a swap; longer than they wait
 _SETTLED_ROWS = 1_000  # fewer are scanned in less time than one more segment takes
+
+
+class GenerationError(Exception):
+    """A query was encoded for a generation that this process does not serve."""
+
+    def __init__(self, wanted: int, served: int) -> None:
+        super().__init__(wanted, served)
+        self.wanted, self.served = wanted, served
+
+    def __str__(self) -> str:
+        return (
+            f"the query is of generation {self.wanted}, generation {self.served} serves now; "
+            "repeat it"
+        )
 
 
 class Serving:
@@ -35,6 +51,8 @@ class Serving:
     def __init__(self, state: Runtime) -> None:
         self._state = state
         self.shards: dict[tuple[int, int], Shard] = {}
+        self._former: list[_Former] = []
+        self._compared_at = 0.0
         self._orders: dict[tuple[int, int], _Order] = {}
         self._looked_at = 0.0
         self._news_at: dict[tuple[int, int], float] = {}
@@ -48,6 +66,43 @@ class Serving:
         state = self._state
         for index, shard in state.shards_here():
             self.shards[index, shard] = Shard.open(state.place(index, shard))
+
+    def shard(self, key: tuple[int, int], generation: int = 0) -> Shard:
+        """Return a shard in the generation that a query was encoded for; 0 is the one that serves.
+
+        Raises:
+            GenerationError: that generation is not served here.
+        """
+        newest = self.shards[key]
+        if generation in (0, newest.place.generation):
+            return newest
+        for former in self._former:
+            shard = former.shards.get(key)
+            if shard is not None and shard.place.generation == generation:
+                return shard
+        raise GenerationError(generation, newest.place.generation)
+
+    def follow_generation(self) -> bool:
+        """Open the shards of a generation that serves since; tell whether there is one.
+
+        The former ones stay for queries that were encoded for them.
+        """
+        now = time.monotonic()
+        if now - self._compared_at < _COMPARE_S:
+            return False
+        self._compared_at = now
+        self._former = [former for former in self._former if not former.is_over(now)]
+        serving = self._state.generation()
+        if all(shard.place.generation == serving for shard in self.shards.values()):
+            return False
+        fresh = {
+            (index, shard): Shard.open(self._state.place(index, shard, serving))
+            for index, shard in self.shards
+        }
+        self._former.append(_Former(self.shards, now + _FORMER_S))
+        self.shards = fresh
+        logger.info("generation %d serves", serving)
+        return True
 
     def describe(self) -> list[Mapping[str, Any]]:
         """Return what to announce of each shard."""
@@ -81,6 +136,9 @@ class Serving:
             if shard.catch_up() != before:
                 changed = True
                 self._news_at[key] = time.monotonic()
+        for former in self._former:
+            for shard in former.shards.values():
+                shard.catch_up()
         return changed
 
     def see_to_builds(self) -> None:
@@ -106,9 +164,26 @@ class Serving:
             "index": key[0],
             "shard": key[1],
             "covered_seq": stats.covered_seq,
+            "generation": stats.generation,
         }
         call = Call(names.BUILD, names.BUILD_QUEUE, payload)
         chords.send(current_app, call, priority=self._state.priority(bulk=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Former:
+    """The shards of a generation that served before, and when to let go of them."""
+
+    shards: Mapping[tuple[int, int], Shard]
+    until: float
+
+    def is_over(self, now: float) -> bool:
+        """Let go of the shards once no query can still want them; tell whether it has."""
+        if now < self.until:
+            return False
+        for shard in self.shards.values():
+            shard.close()
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +227,7 @@ class Tailer(threading.Thread):
         wake = self._subscribe()
         while not self._stopping.is_set():
             try:
-                if self._serving.catch_up():
+                if self._serving.follow_generation() | self._serving.catch_up():
                     self._on_change()
                 self._serving.see_to_builds()
             except CollectionNotFoundError:

@@ -37,7 +37,7 @@ def search(wire: Mapping[str, Any]) -> bytes:
         if batch.is_late():
             return _packed(ShardPart(*target, error="the deadline had passed"))
         state = runtime()
-        shard = serving().shards[target]
+        shard = serving().shard(target, batch.generation)
         hits = shard.search(shard_query(batch, index_config(state.plan.indexes[target[0]])))
         if hits.applied_seq < batch.min_seq:
             return _packed(ShardPart(*target, error="it has not read the log in time"))
