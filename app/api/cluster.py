@@ -8,9 +8,10 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.api.depths import depths
 from app.api.house import answer, house_of
 from app.api.openapi import answers
-from app.api.schemas.cluster import FlowResult, InfoResult, ShardList, WorkerList
+from app.api.schemas.cluster import FlowResult, InfoResult, QueueList, ShardList, WorkerList
 from app.api.version import VERSION
 from compose.wire.presence import Announcement
 
@@ -54,6 +55,30 @@ async def shards(request: Request) -> Response:
         for shard in range(index.shards)
     ]
     return answer({"shards": rows})
+
+
+@router.get(
+    "/queues", summary="List queues", response_model=None, responses=answers(QueueList, 503)
+)
+async def queues(request: Request) -> Response:
+    """Return every queue with the messages that wait in it and the workers that consume it.
+
+    ``waiting`` is null where the broker does not tell (RabbitMQ, or one that is away).
+    """
+    house = house_of(request)
+    waiting = await depths(house)
+    rows = [
+        {
+            "queue": queue,
+            "waiting": waiting.get(queue),
+            "workers": len(serving),
+            "busy": sum(worker.busy for worker in serving),
+            "wanted": wanted,
+        }
+        for queue, wanted in house.plan.worker_groups()
+        for serving in [house.dispatch.directory.serving(queue)]
+    ]
+    return answer({"queues": rows})
 
 
 @router.get(

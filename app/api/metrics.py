@@ -9,10 +9,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from redis.exceptions import RedisError
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
+from app.api.depths import depths
 from app.api.house import House, house_of
 from app.api.version import VERSION
 from app.dispatch import SearchAnswer
@@ -22,8 +22,6 @@ router = APIRouter(tags=["health"])
 
 _SECONDS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.25, 0.5, 1, 2, 5, 10, 30)
 _UNMATCHED = "(none)"
-#: Kombu's Redis transport keeps one list a priority step; the first has the queue's own name.
-_PRIORITY_SUFFIXES = ("", ":9")
 
 
 class Metrics:
@@ -107,7 +105,7 @@ class _Gauges:
             self._deleted.labels(shard["name"], shard["shard"]).set(shard["deleted_ratio"])
         for queue in house.plan.queues():
             self._workers.labels(queue).set(len(house.dispatch.directory.serving(queue)))
-        for queue, depth in (await _depths(house)).items():
+        for queue, depth in (await depths(house)).items():
             self._depth.labels(queue).set(depth)
 
 
@@ -133,20 +131,3 @@ def _route_of(scope: Scope) -> str:
 def _shards(house: House) -> Iterable[Any]:
     """Return what the live workers say of the shards that they have loaded."""
     return (s for w in house.dispatch.workers() for s in w.shards if s["ready"])
-
-
-async def _depths(house: House) -> dict[str, int]:
-    """Return the messages waiting in each queue; nothing when the broker is no Redis or away."""
-    if not house.config.broker_url.startswith(("redis", "valkey")):
-        return {}
-    queues = house.plan.queues()
-    keys = [queue + suffix for queue in queues for suffix in _PRIORITY_SUFFIXES]
-    try:
-        async with house.dispatch.redis.pipeline(transaction=False) as pipe:
-            for key in keys:
-                pipe.llen(key)
-            lengths = await pipe.execute()
-    except (RedisError, OSError):
-        return {}
-    steps = len(_PRIORITY_SUFFIXES)
-    return {q: sum(lengths[i * steps : (i + 1) * steps]) for i, q in enumerate(queues)}

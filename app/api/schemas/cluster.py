@@ -37,6 +37,12 @@ class ShardList(Output):
     shards: list[dict[str, Any]]
 
 
+class QueueList(Output):
+    """Every queue of the flow, what waits in it, and who works on it."""
+
+    queues: list[dict[str, Any]]
+
+
 class FlowResult(Output):
     """What the flow file means at run time."""
 
