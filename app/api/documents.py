@@ -95,6 +95,17 @@ async def accept(
     house = house_of(request)
     check_timeout(timeout_s, house.limits, field="timeout")
     intake = Intake(house, idempotency_key=idempotency_key)
+    await take_in(request, intake)
+    return await receipt(request, intake, wait=wait, timeout_s=timeout_s)
+
+
+async def take_in(request: Request, intake: Intake) -> None:
+    """Take in the documents of a body: JSON, a line of JSON each, or a form with files.
+
+    Raises:
+        Problem: the body is of another type, or cannot be read.
+    """
+    house = intake.house
     media_type = media_type_of(request)
     if is_ndjson(media_type):
         await intake.take_lines(lines(request, max_bytes=house.limits.max_body_bytes))
@@ -105,7 +116,6 @@ async def accept(
     else:
         wanted = ("application/json", "application/x-ndjson", "multipart/form-data")
         raise unsupported(media_type, *wanted)
-    return await receipt(request, intake, wait=wait, timeout_s=timeout_s)
 
 
 async def receipt(request: Request, intake: Intake, *, wait: Wait, timeout_s: float) -> Response:
@@ -117,7 +127,7 @@ async def receipt(request: Request, intake: Intake, *, wait: Wait, timeout_s: fl
     counted: Metrics = request.app.state.metrics
     counted.took_in(accepted=len(intake.accepted), refused=len(intake.refused))
     if not intake.accepted:
-        raise _nothing_accepted(intake)
+        raise nothing_accepted(intake)
     done = False
     if wait != "no":
         started = time.monotonic()
@@ -136,7 +146,7 @@ async def receipt(request: Request, intake: Intake, *, wait: Wait, timeout_s: fl
     )
 
 
-def _nothing_accepted(intake: Intake) -> Problem:
+def nothing_accepted(intake: Intake) -> Problem:
     """Return the problem of a write without a single good item."""
     if not intake.refused:
         return invalid([{"field": "", "reason": "the body holds no document"}])

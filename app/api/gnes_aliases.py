@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
+from app.api import training
 from app.api.body import is_multipart, media_type_of, read_json
 from app.api.documents import KeyHeader, TimeoutQuery, WaitQuery, accept
 from app.api.house import answer
@@ -61,6 +62,22 @@ async def index(
     """Store one document per uploaded file ``docs``; its name becomes the tag ``filename``."""
     written = await accept(request, wait=wait, timeout_s=timeout, idempotency_key=idempotency_key)
     return _framed(written)
+
+
+@router.post(
+    "/train",
+    summary="Train, as GNES did",
+    response_model=None,
+    responses=answers(GnesResult, 400, 409, 413, 415, 422, 503, status=202, also={200: "trained"}),
+    openapi_extra=_form("docs", many=True),
+)
+async def train(
+    request: Request,
+    wait: training.WaitQuery = "no",
+    timeout: TimeoutQuery = 60.0,  # noqa: ASYNC109 - a name of the interface
+) -> Response:
+    """Train the flow's components on one document per uploaded file ``docs``; none is stored."""
+    return _framed(await training.start(request, wait=wait, timeout_s=timeout))
 
 
 @router.post(

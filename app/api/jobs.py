@@ -130,7 +130,7 @@ def job_of(job: Job) -> dict[str, Any]:
 
 def _progress(job: Job) -> float:
     """Return the share of a job that is done, from 0 to 1."""
-    if job.finished_at is not None or job.total == 0:
+    if job.finished_at is not None or job.total == 0 or not job.counts:
         return 1.0 if job.finished_at is not None else 0.0
     return round((job.total - job.pending) / job.total, 4)
 
@@ -138,7 +138,7 @@ def _progress(job: Job) -> float:
 def _eta_s(job: Job) -> float | None:
     """Return the seconds still to go at the pace so far; None while there is no pace."""
     done = job.total - job.pending
-    if job.finished_at is not None or not done:
+    if job.finished_at is not None or not done or not job.counts:
         return None
     return round(job.pending * (time.time() - job.created_at) / done, 1)
 

@@ -26,6 +26,7 @@ from app.api import (
     problems,
     scroll,
     search,
+    training,
 )
 from app.api.auth import Gate
 from app.api.envelope import Envelope
@@ -45,8 +46,8 @@ from indexstore.migrations import migrate
 
 #: In the order in which routes are tried.
 RESOURCES = (
-    search, scroll, deleting, documents, blobs, collections, jobs, events, dead_letters, encode,
-    cluster, health, metrics, gnes_aliases,
+    search, scroll, deleting, documents, training, blobs, collections, jobs, events, dead_letters,
+    encode, cluster, health, metrics, gnes_aliases,
 )  # fmt: skip
 BODIES = (
     SearchBody, BatchBody, RecommendBody, DocumentBody, PatchBody, DeleteBody,

@@ -62,7 +62,7 @@ def ingest(
     """
     with client(server) as api:
         feed = Feed(api, collection or api.collection(), batch=batch)
-        done = watch(feed, list(_sources(paths)), quiet=as_json)
+        done = watch(feed, list(sources(paths)), quiet=as_json)
     report = {
         "documents": done.sent,
         "indexed": done.indexed,
@@ -77,7 +77,8 @@ def ingest(
         raise typer.Exit(ExitCode.PARTIAL if done.indexed else ExitCode.FAILED)
 
 
-def _sources(paths: list[str]) -> Iterator[Mapping[str, Any]]:
+def sources(paths: list[str]) -> Iterator[Mapping[str, Any]]:
+    """Yield the documents of files, folders and, for "-", standard input."""
     for path in paths:
         yield from documents_in(sys.stdin.buffer) if path == "-" else documents_of(Path(path))
 

@@ -167,6 +167,14 @@ class Dispatch:
         """Wait for a job, and for the shards to have read it, within ``timeout_s`` seconds."""
         return await self._writer.wait(job_id, until, timeout_s)
 
+    async def open_job(self, kind: str, *, total: int, payload: str) -> Job:
+        """Open a job that the workers do by themselves, such as a training."""
+        return await self._writer.open_job(kind, total=total, payload=payload)
+
+    async def finished(self, job_id: str, timeout_s: float) -> Job:
+        """Return a job once it has ended, or as it is when the time is up."""
+        return await self._writer.finished(job_id, timeout_s)
+
     def workers(self) -> list[Announcement]:
         """Return what the live workers say of themselves."""
         return self.directory.workers

@@ -61,6 +61,28 @@ class Writer:
         await self._nudge("rpush", names.poke_key(self._plan.collection))
         return accepted
 
+    async def open_job(self, kind: str, *, total: int, payload: str) -> Job:
+        """Open a job that the workers do by themselves; whoever sends it is told at once."""
+        job = await asyncio.to_thread(
+            self._ledger.open_job,
+            self._plan.collection,
+            kind=kind,
+            total=total,
+            reply_to=self._api_id,
+            payload=payload,
+        )
+        await self._nudge("rpush", names.poke_key(self._plan.collection))
+        return job
+
+    async def finished(self, job_id: str, timeout_s: float) -> Job:
+        """Return a job once it has ended, or as it is when the time is up."""
+        deadline = time.monotonic() + timeout_s
+        job = await asyncio.to_thread(self._ledger.job, job_id)
+        while job.finished_at is None and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL_S)
+            job = await asyncio.to_thread(self._ledger.job, job_id)
+        return job
+
     async def delete(self, doc_ids: Sequence[str], *, if_match: int | None = None) -> Deletion:
         """Delete documents; when this returns they are gone from every answer."""
         done = await asyncio.to_thread(

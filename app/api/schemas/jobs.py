@@ -22,6 +22,19 @@ class JobResult(Output):
     eta_s: float | None
 
 
+class Refused(Output):
+    """A document that could not be learnt from, by its place in the request."""
+
+    index: int
+    reason: str
+
+
+class TrainingResult(JobResult):
+    """The job of a training, and which documents it does without."""
+
+    refused: list[Refused]
+
+
 class JobPage(Output):
     """Jobs, newest first."""
 
