@@ -21,7 +21,7 @@ MEDIA = frozenset({"image", "video", "audio"})
 ANY_MODALITY = "*"
 
 
-Metric = Literal["ip", "cosine", "l2", "hamming"]
+Metric = Literal["ip", "cosine", "l2", "hamming", "bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,14 @@ class Plan:
     def stages_of(self, kind: Literal["preprocess", "encode"]) -> tuple[StagePlan, ...]:
         """Return the stages of one kind, in order."""
         return tuple(stage for stage in self.stages if stage.kind == kind)
+
+    def asked(self, mode: str) -> tuple[int, ...]:
+        """Return the places of the indexes that a search of this mode asks."""
+        return tuple(at for at, index in enumerate(self.indexes) if mode in {"hybrid", index.kind})
+
+    def fuses(self, mode: str) -> bool:
+        """Tell whether the answers of several indexes become one ranking."""
+        return len(self.asked(mode)) > 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain dicts, lists, strings and numbers."""

@@ -79,7 +79,7 @@ def text_chunks(
 
 
 def highlighted(part: Part, text: str, chunk: int) -> str:
-    """Return a chunk's text around the query's words as HTML, with those words in ``<mark>``."""
+    """Return a chunk's text around the query's words as HTML, with those words in ``<em>``."""
     if part.text is None or part.columns.texts is None:
         return ""
     engine, body = part.text.engine, str(part.columns.texts[chunk])
@@ -95,7 +95,7 @@ def highlighted(part: Part, text: str, chunk: int) -> str:
     for first, last in spans:
         if first < end:
             pieces.append(
-                f"{html.escape(body[at:first])}<mark>{html.escape(body[first:last])}</mark>"
+                f"{html.escape(body[at:first])}<em>{html.escape(body[first:last])}</em>"
             )
             at = last
     pieces.append(html.escape(body[at : max(at, end)]))

@@ -130,6 +130,7 @@ class ShardPart(Message):
     chunk_positions: NDArray[np.int32] | None = None
     chunk_scores: NDArray[np.float32] | None = None
     chunk_spans: NDArray[np.float64] | None = None
+    highlights: tuple[str, ...] = ()  # one a document, of full-text shards that were asked to
     extra: Mapping[str, Any] = field(default_factory=dict)
     queue_s: float = 0.0
     work_s: float = 0.0

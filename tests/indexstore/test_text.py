@@ -129,9 +129,9 @@ def test_hits_show_the_chunk_with_the_words_marked(searched: Shard) -> None:
 
     assert (fox.doc_ids, fox.chunk_positions.tolist()) == (["fox"], [1])
     assert fox.chunk_spans.tolist() == [[20.0, 47.0]]
-    assert fox.highlights == ["It jumps over the <mark>lazy</mark> <mark>dog</mark>."]
+    assert fox.highlights == ["It jumps over the <em>lazy</em> <em>dog</em>."]
     assert code.highlights is not None
-    assert "&lt;<mark>script</mark>&gt;" in code.highlights[0]
+    assert "&lt;<em>script</em>&gt;" in code.highlights[0]
 
 
 def test_at_least_some_words_must_match(searched: Shard) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import orjson
 
-from compose.plan import IndexPlan
+from compose.plan import Plan
 from compose.wire.messages import SearchParams, ShardPart
 from indexstore.model import LiveDocument
 from indexstore.spans import shown
-from workers.reduce.explain import explain_document, explain_fusion, explain_words
+from workers.reduce.explain import Tree, explain_document, explain_fusion, explain_words
+from workers.reduce.fusion import Fusion
 from workers.reduce.highlight import highlight, query_words
 from workers.reduce.merge import Candidate, ChunkColumns
 
@@ -24,12 +25,13 @@ class Answerer:
     Args:
         params: what the batch asked for.
         live: the ledger's word on every candidate.
-        indexes: those of the flow, in its order.
+        plan: the flow's indexes, and how it fuses them.
     """
 
-    def __init__(self, params: SearchParams, live: Live, indexes: Sequence[IndexPlan]) -> None:
+    def __init__(self, params: SearchParams, live: Live, plan: Plan) -> None:
         self._params = params
-        self._indexes = indexes
+        self._indexes = plan.indexes
+        self._fusion = Fusion.of(plan.score)
         self._live = live
         self._columns: dict[int, ChunkColumns] = {}
 
@@ -62,6 +64,8 @@ class Answerer:
             hit["content"] = document.content
             hit["tags"] = document.tags
         hit["version"] = document.version
+        if self._params.highlight and (marked := _marked(candidate)):
+            hit["highlight"] = marked
         chunks = self._chunks(candidate, str(document.content.get("text") or ""), words)
         hit["chunks"] = chunks[: self._params.group_size]
         if self._params.explain:
@@ -70,17 +74,24 @@ class Answerer:
 
     def _explanation(
         self, candidate: Candidate, chunks: Sequence[Mapping[str, Any]], weight: float
-    ) -> Mapping[str, Any]:
+    ) -> Tree:
+        if not candidate.origins:
+            return self._in_one_index(candidate, chunks, weight)
+        trees = [
+            self._in_one_index(found, self._chunks(found, "", frozenset()), weight)
+            for origin in candidate.origins
+            if (found := origin.found) is not None
+        ]
+        return explain_fusion(candidate, self._fusion, trees)
+
+    def _in_one_index(
+        self, candidate: Candidate, chunks: Sequence[Mapping[str, Any]], weight: float
+    ) -> Tree:
         index = self._indexes[candidate.part.index]
-        first = candidate.origins[0].score if candidate.origins else candidate.score
         if index.kind == "text":
-            tree = explain_words(first)
-        else:
-            reduction = str(index.options.get("score", "sum"))
-            tree = explain_document(first, chunks, weight=weight, reduction=reduction)
-        if candidate.origins:
-            return explain_fusion(candidate.score, candidate.origins, [tree])
-        return tree
+            return explain_words(candidate.score)
+        reduction = str(index.options.get("score", "sum"))
+        return explain_document(candidate.score, chunks, weight=weight, reduction=reduction)
 
     def _chunks(
         self, candidate: Candidate, text: str, words: frozenset[str]
@@ -95,7 +106,8 @@ class Answerer:
             if columns.spans is not None:
                 span = shown(columns.spans[row])
                 if text and span[0] >= 0:  # characters; seconds or pixels otherwise
-                    start, end = span = [int(place) for place in span[:2]]
+                    start, end = int(span[0]), int(span[1])
+                    span = [start, end]
                     chunk |= self._excerpt(text[start:end], words)
                 chunk["span"] = span
             chunks.append(chunk)
@@ -112,3 +124,12 @@ class Answerer:
         if self._params.highlight:
             excerpt["highlight"] = highlight(text, words)
         return excerpt
+
+
+def _marked(candidate: Candidate) -> str:
+    """Return the excerpt that a full-text index shows of a document; "" where none found it."""
+    finders = [origin.found for origin in candidate.origins] or [candidate]
+    for found in finders:
+        if found is not None and found.part.highlights:
+            return found.part.highlights[found.row]
+    return ""

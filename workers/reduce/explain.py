@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from workers.reduce.merge import Origin
+from workers.reduce.fusion import Fusion
+from workers.reduce.merge import Candidate, Origin
 
 Tree = dict[str, Any]
 
@@ -21,6 +22,13 @@ _REDUCTIONS: Mapping[str, tuple[Callable[[Sequence[float]], float], str]] = {
     "max": (max, "the best of the document's chunks"),
     "min": (min, "the worst of the document's chunks"),
     "multiply": (math.prod, "the product over the document's chunks"),
+}
+_FUSIONS: Mapping[str, tuple[str, str]] = {
+    "rrf": (
+        "reciprocal rank fusion",
+        "the sum over the indexes (Cormack, Clarke, Buettcher, SIGIR 2009)",
+    ),
+    "weighted": ("weighted fusion", "the sum over the indexes of their scaled scores"),
 }
 
 
@@ -58,24 +66,37 @@ def explain_words(score: float) -> Tree:
     }
 
 
-def explain_fusion(score: float, origins: Sequence[Origin], trees: Sequence[Tree]) -> Tree:
-    """Explain a fused score by the document's place in each index's ranking."""
+def explain_fusion(candidate: Candidate, fusion: Fusion, trees: Sequence[Tree]) -> Tree:
+    """Explain a fused score by the document's place in each index's ranking.
+
+    Args:
+        candidate: the fused document.
+        fusion: how it was fused.
+        trees: why it has its score in each index that found it, in the order of its origins.
+    """
+    own = iter(trees)
     leaves = [
-        {
-            "value": origin.share,
-            "name": f"rank in {origin.index}",
-            "doc": "weight / (60 + rank) of the document in the ranking of one index",
-            "rank": origin.rank,
-            "weight": origin.weight,
-            "operands": [{"value": origin.score, "name": "score", "doc": "its score there"}],
-        }
-        for origin in origins
+        _place(origin, fusion, [] if origin.found is None else [next(own)])
+        for origin in candidate.origins
     ]
+    name, doc = _FUSIONS[fusion.method]
+    return {"value": candidate.score, "name": name, "doc": doc, "operands": leaves}
+
+
+def _place(origin: Origin, fusion: Fusion, operands: Sequence[Tree]) -> Tree:
+    if origin.rank is None:
+        doc = "not among the documents that were fused: it counts as what comes right after them"
+    elif fusion.method == "weighted":
+        doc = "weight times its score there, scaled by the greatest and the least"
+    else:
+        doc = f"weight / ({fusion.rank_constant} + rank)"
     return {
-        "value": score,
-        "name": "reciprocal rank fusion",
-        "doc": "the sum over the indexes (Cormack, Clarke, Buettcher, SIGIR 2009)",
-        "operands": [*leaves, *trees],
+        "value": origin.share,
+        "name": f"place in {origin.index}",
+        "doc": doc,
+        "rank": origin.rank,
+        "weight": origin.weight,
+        "operands": list(operands),
     }
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from compose.wire.messages import ShardPart
-
-RANK_CONSTANT = 60  # of the paper: damps the first places so that agreement counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +15,11 @@ class Origin:
     """Where a fused document stood in the ranking of one index."""
 
     index: str
-    rank: int  # from 1
+    rank: int | None  # from 1; None: not among those that were fused
     score: float  # there
     weight: float  # of that index in the fusion
     share: float  # what the place gives to the fused score
+    found: Candidate | None  # as that index found it
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,33 +96,6 @@ def _unique(candidates: list[Candidate]) -> list[Candidate]:
         if other is None or other.version < candidate.version:
             newest[candidate.doc_id] = candidate
     return sorted(newest.values(), key=lambda candidate: candidate.order)
-
-
-def fuse(
-    rankings: Mapping[str, Sequence[Candidate]], weights: Mapping[str, float]
-) -> list[Candidate]:
-    """Fuse one query's rankings by index into one: score(d) = sum of weight / (60 + rank).
-
-    Source: Cormack, Clarke, Buettcher, "Reciprocal rank fusion" (SIGIR 2009).
-    """
-    origins: dict[str, list[Origin]] = {}
-    first: dict[str, Candidate] = {}
-    for index, ranking in rankings.items():
-        weight = weights.get(index, 1.0)
-        for place, found in enumerate(ranking, start=1):
-            share = weight / (RANK_CONSTANT + place)
-            origin = Origin(index, place, found.score, weight, share)
-            origins.setdefault(found.doc_id, []).append(origin)
-            first.setdefault(found.doc_id, found)
-    fused = [
-        replace(
-            found,
-            score=sum(origin.share for origin in origins[doc_id]),
-            origins=tuple(origins[doc_id]),
-        )
-        for doc_id, found in first.items()
-    ]
-    return sorted(fused, key=lambda candidate: candidate.order)
 
 
 def by_index(parts: Sequence[ShardPart]) -> Mapping[int, list[ShardPart]]:

@@ -12,10 +12,12 @@ from celery import shared_task
 
 from compose.plan import Plan
 from compose.wire import codec, names
+from compose.wire.fusing import depth_of, wanted_of
 from compose.wire.messages import ReduceOrder, Reply, SearchParams, ShardPart
 from workers.answering import answer_failure, reply
 from workers.reduce.answer import Answerer
-from workers.reduce.merge import Candidate, by_index, fuse, rank
+from workers.reduce.fusion import Fusion
+from workers.reduce.merge import Candidate, by_index, rank
 from workers.reduce.stored import LiveDocuments
 from workers.runtime import runtime
 
@@ -50,18 +52,18 @@ def _reduce(packed: Sequence[bytes], order: ReduceOrder, started: float) -> Repl
     parts = [ShardPart.from_wire(codec.loads(part)) for part in packed]
     params = SearchParams.from_wire(order.params)
     plan = runtime().plan
-    rankings = _rankings(parts, order.queries, plan)
+    rankings = _rankings(parts, order.queries, params, plan)
     live = _live_documents(order.collection).get(
         candidate.doc_id for ranking in rankings for candidate in ranking
     )
-    answerer = Answerer(params, live, plan.indexes)
+    answerer = Answerer(params, live, plan)
     hits: list[bytes] = []
     short: list[int] = []
     for query, ranking in enumerate(rankings):
         text = order.texts[query] if query < len(order.texts) else ""
         rows, alive = answerer.hits(ranking, text)
         hits.append(rows)
-        if alive < params.offset + params.limit and _has_more(parts, query, params):
+        if alive < params.offset + params.limit and _has_more(parts, query, params, plan):
             short.append(query)
     errors = [f"shard {part.shard}: {part.error}" for part in parts if part.error is not None]
     return Reply(
@@ -76,25 +78,27 @@ def _reduce(packed: Sequence[bytes], order: ReduceOrder, started: float) -> Repl
     )
 
 
-def _rankings(parts: Sequence[ShardPart], queries: int, plan: Plan) -> list[list[Candidate]]:
+def _rankings(
+    parts: Sequence[ShardPart], queries: int, params: SearchParams, plan: Plan
+) -> list[list[Candidate]]:
     """Return one ranking a query; those of several indexes are fused over global ranks."""
     groups = {
         plan.indexes[index].name: rank(group, queries) for index, group in by_index(parts).items()
     }
     if not groups:
         return [[] for _ in range(queries)]
-    if len(groups) == 1:
+    if not plan.fuses(params.mode):
         return next(iter(groups.values()))
-    weights: Mapping[str, float] = plan.score.get("weights") or {}
+    fusion, wanted = Fusion.of(plan.score), wanted_of(params)
     return [
-        fuse({name: rankings[query] for name, rankings in groups.items()}, weights)
+        fusion.fuse({name: rankings[query] for name, rankings in groups.items()}, wanted)
         for query in range(queries)
     ]
 
 
-def _has_more(parts: Sequence[ShardPart], query: int, params: SearchParams) -> bool:
+def _has_more(parts: Sequence[ShardPart], query: int, params: SearchParams, plan: Plan) -> bool:
     """Tell whether some shard may hold hits beyond those that it sent."""
-    asked = params.offset + params.limit + params.slack
+    asked = depth_of(params, plan) + params.slack
     return any(part.counts is not None and int(part.counts[query]) >= asked for part in parts)
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from celery import shared_task
 
+from compose.plan import Plan
 from compose.wire import codec, names
+from compose.wire.fusing import depth_of
 from compose.wire.messages import Inspection, QueryBatch, SearchParams, ShardPart
 from indexstore.model import IndexConfig
 from indexstore.query import ShardHits, ShardQuery
@@ -38,7 +40,8 @@ def search(wire: Mapping[str, Any]) -> bytes:
             return _packed(ShardPart(*target, error="the deadline had passed"))
         state = runtime()
         shard = serving().shard(target, batch.generation)
-        hits = shard.search(shard_query(batch, index_config(state.plan.indexes[target[0]])))
+        config = index_config(state.plan.indexes[target[0]])
+        hits = shard.search(shard_query(batch, config, state.plan))
         if hits.applied_seq < batch.min_seq:
             return _packed(ShardPart(*target, error="it has not read the log in time"))
         return _packed(_part(target, hits, batch, started))
@@ -66,7 +69,7 @@ def _inspected(wire: Mapping[str, Any]) -> dict[str, Any]:
         return {"error": str(error), "status": int(getattr(error, "status", 500))}
 
 
-def shard_query(batch: QueryBatch, config: IndexConfig) -> ShardQuery:
+def shard_query(batch: QueryBatch, config: IndexConfig, plan: Plan) -> ShardQuery:
     """Return what the shard needs of a batch."""
     params = SearchParams.from_wire(batch.params)
     none = np.zeros(0, np.int32)
@@ -76,15 +79,16 @@ def shard_query(batch: QueryBatch, config: IndexConfig) -> ShardQuery:
         weights=np.ones(0, np.float32) if batch.weights is None else batch.weights,
         texts=batch.texts if config.kind == "text" else (),
         queries=batch.queries,
-        limit=params.offset + params.limit,
+        limit=depth_of(params, plan),
         spare=params.slack,
         min_seq=batch.min_seq,
         deadline=batch.deadline,
         filter=params.filter,
-        score_threshold=None if params.mode == "hybrid" else params.score_threshold,
+        score_threshold=None if plan.fuses(params.mode) else params.score_threshold,
         exact=params.exact,
         ef=params.ef,
         group_size=_EVERY_CHUNK if params.explain else params.group_size,
+        highlight=params.highlight,
         exclude=tuple(params.exclude),
     )
 
@@ -104,6 +108,7 @@ def _part(target: tuple[int, int], hits: ShardHits, batch: QueryBatch, started: 
         chunk_positions=hits.chunk_positions,
         chunk_scores=hits.chunk_scores,
         chunk_spans=hits.chunk_spans,
+        highlights=tuple(hits.highlights or ()),
         queue_s=max(0.0, started - batch.sent_at),
         work_s=time.time() - started,
     )

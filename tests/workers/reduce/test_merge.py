@@ -9,7 +9,7 @@ import pytest
 
 from compose.wire.messages import ShardPart
 from workers.reduce.highlight import highlight, query_words
-from workers.reduce.merge import by_index, fuse, rank
+from workers.reduce.merge import by_index, rank
 
 Hit = tuple[str, float]
 
@@ -65,21 +65,6 @@ def test_parts_that_failed_are_left_out() -> None:
     groups = by_index([part(0, [("a", 0.9)]), ShardPart(0, 1, error="gone")])
 
     assert [p.shard for p in groups[0]] == [0]
-
-
-def test_reciprocal_rank_fusion_prefers_what_both_rankings_know() -> None:
-    """Fused by 1 / (60 + rank): second in both beats first in one."""
-    vector = rank([part(0, [("a", 9.0), ("b", 8.0)])], 1)[0]
-    text = rank([part(0, [("c", 3.0), ("b", 2.0)], index=1)], 1)[0]
-
-    fused = fuse({"vector": vector, "text": text}, {})
-
-    assert ids(fused) == ["b", "a", "c"]
-    assert fused[0].score == pytest.approx(2 / 62)
-    assert [(origin.index, origin.rank) for origin in fused[0].origins] == [
-        ("vector", 2),
-        ("text", 2),
-    ]
 
 
 def test_a_highlight_marks_words_and_escapes_everything() -> None:
