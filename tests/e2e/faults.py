@@ -31,13 +31,14 @@ class Ended:
 class Load:
     """Everything that was asked, and the jobs of what was accepted."""
 
+    timeout_s: float = TIMEOUT_S
     ended: list[Ended] = field(default_factory=list)
     accepted: dict[str, str] = field(default_factory=dict)  # document id -> text
     jobs: list[str] = field(default_factory=list)
 
     def slow(self) -> list[Ended]:
         """Return the requests that took longer than their deadline and a grace."""
-        return [one for one in self.ended if one.took_s > TIMEOUT_S + GRACE_S]
+        return [one for one in self.ended if one.took_s > self.timeout_s + GRACE_S]
 
     def back_after(self, moment: float) -> float:
         """Return when, in seconds after a moment, searches were whole again for good."""
@@ -48,15 +49,14 @@ class Load:
 
 
 @contextmanager
-def under_load(it: Deployment, *, texts: bool = True) -> Iterator[Load]:
+def under_load(it: Deployment, timeout_s: float = TIMEOUT_S) -> Iterator[Load]:
     """Search and write all the time while the block runs."""
-    load, stopping = Load(), threading.Event()
+    load, stopping = Load(timeout_s), threading.Event()
     actions: list[Callable[[httpx2.Client, int], Ended]] = [
-        lambda http, n: search(it, http, {"vector": [1.0 + n % 7] * 64}),
+        lambda http, n: search(it, http, {"vector": [1.0 + n % 7] * 64}, timeout_s),
         lambda http, n: write(it, http, n, load),
+        lambda http, n: search(it, http, {"text": f"bread and orbit {n}"}, timeout_s),
     ]
-    if texts:
-        actions.append(lambda http, n: search(it, http, {"text": f"bread and orbit {n}"}))
     threads = [threading.Thread(target=_repeat, args=(it, a, load, stopping)) for a in actions]
     for thread in threads:
         thread.start()
@@ -81,9 +81,11 @@ def _repeat(
             load.ended.append(action(http, number))
 
 
-def search(it: Deployment, http: httpx2.Client, query: dict[str, object]) -> Ended:
+def search(
+    it: Deployment, http: httpx2.Client, query: dict[str, object], timeout_s: float
+) -> Ended:
     """Search once, with a deadline."""
-    body = {"query": query, "timeout_ms": int(TIMEOUT_S * 1000)}
+    body = {"query": query, "timeout_ms": int(timeout_s * 1000)}
     started = time.monotonic()
     response = http.post(f"/v1/collections/{it.collection}/search", json=body)
     ended = time.monotonic()

@@ -22,7 +22,7 @@ from tests.chaos.victims import WIPED, kill
 from tests.e2e.deployment import Deployment, deployed, wait_until
 from tests.e2e.faults import TIMEOUT_S, under_load
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PENDING = 16
 DOCUMENTS = 240
@@ -103,21 +103,21 @@ def test_a_killed_shard_worker_costs_its_part_of_an_answer_and_never_a_hang(
 
 
 def test_with_two_replicas_of_a_shard_the_death_of_either_fails_no_query(it: Deployment) -> None:
-    """What the dead one had in hand is asked again of the other; at worst an answer is partial."""
+    """What the dead one had in hand is asked again of the other."""
     assert it.run("scale", "search.chaos.0=2").returncode == 0
-    wait_until(lambda: len(_serving(it, "search.chaos.0")) == 2)
+    wait_until(lambda: len(_serving(it, "search.chaos.0")) == 2, 90)
 
-    with under_load(it) as load:
+    with under_load(it, timeout_s=8.0) as load:  # longer than it takes to miss a dead worker
         for name in ("search-chaos-0", "search-chaos-0-2"):
             time.sleep(1.0)
             dead = it.kill(name)
-            wait_until(partial(_has_two_without, it, dead))
+            wait_until(partial(_has_two_without, it, dead), 90)
     assert it.run("scale", "search.chaos.0=1").returncode == 0
 
     searches = [one for one in load.ended if one.what == "search"]
     assert {one.status for one in searches} == {200}
     assert load.slow() == []
-    assert sum(not one.is_whole for one in searches) < 0.1 * len(searches)
+    assert all(one.is_whole for one in searches)
 
 
 def _has_two_without(it: Deployment, dead: int) -> bool:
