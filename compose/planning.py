@@ -11,7 +11,7 @@ from compose.catalog import Catalog, default_catalog, kinds_for
 from compose.check import EMBEDDING, encoder_of
 from compose.errors import FlowTopologyError
 from compose.flow import Flow, Step, depths_of
-from compose.learning import learners
+from compose.learning import gives_bytes, learners
 from compose.load import load_flow
 from compose.plan import ANY_MODALITY, ComponentSpec, IndexPlan, Metric, Plan, StagePlan
 
@@ -178,13 +178,24 @@ def _index(
         kind="text" if step.kind == "text" else "vector",
         engine=spec.uses,
         options={key: value for key, value in given.items() if key not in _NOT_ENGINE},
-        metric=given.get("metric") or _METRIC_OF_ENGINE.get(spec.uses, "cosine"),
+        metric=_metric(spec.uses, given.get("metric"), encoder),
         dim=dim if step.kind == "vector" else None,
         vector=vectors[encoder.id] if encoder else "",
         shards=step.index_shards,
         replicas=step.index_replicas,
         queue_prefix=step.queue or (prefix if is_first else f"{prefix}.{step.id.lower()}"),
     )
+
+
+def _metric(engine: str, given: Metric | None, encoder: Step | None) -> Metric:
+    """Return how an index compares: as its options say, or as its engine and encoder need it.
+
+    Codes such as those of PQ are numbers of clusters: two of them are equal, or not.
+    """
+    specs = encoder.branches.values() if encoder else ()
+    if any(gives_bytes(spec, default_catalog()) for spec in specs):
+        return "bytes"
+    return given or _METRIC_OF_ENGINE.get(engine, "cosine")
 
 
 def _score(flow: Flow, indexers: list[Step]) -> Iterator[tuple[str, Any]]:

@@ -22,7 +22,7 @@ Modality = Literal["text", "image", "video", "audio"]
 DocumentState = Literal["queued", "indexed", "failed", "dead"]
 JobState = Literal["running", "completed", "partial", "failed", "cancelled"]
 LogOperation = Literal["upsert", "patch", "delete"]
-Metric = Literal["ip", "cosine", "l2", "hamming"]
+Metric = Literal["ip", "cosine", "l2", "hamming", "bytes"]
 
 #: Log rows of every generation at once: deletes and patches concern all of them.
 EVERY_GENERATION = 0

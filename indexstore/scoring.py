@@ -20,8 +20,13 @@ def relevance(metric: Metric, queries: Floats, rows: Floats) -> Floats:
 
     ip and cosine: the inner product (rows are unit where the metric is cosine). l2: 1 / (1 + d)
     of the Euclidean distance d, so that 1 is the best and weights still mean something.
-    hamming: the share of equal signs.
+    hamming: the share of equal signs. bytes: the share of equal codes, as GNES's BIndexer had it.
     """
+    if metric == "bytes":
+        equal = np.zeros((len(queries), len(rows)), np.float32)
+        for asked, stored in zip(queries.T, rows.T, strict=True):
+            equal += asked[:, None] == stored[None, :]
+        return np.asarray(equal / np.float32(rows.shape[1]))
     if metric == "hamming":
         queries, rows = np.where(queries > 0, 1, -1), np.where(rows > 0, 1, -1)
         agreement = (queries @ rows.T).astype(np.float32) / np.float32(rows.shape[1])
@@ -39,6 +44,8 @@ def pair_relevance(metric: Metric, queries: Floats, rows: Floats) -> Floats:
     A float32 rounded from it does not depend on what else is scored in the same call, so equal
     documents have equal scores in every shard, segment and delta: ties are ties everywhere.
     """
+    if metric == "bytes":
+        return np.asarray((queries == rows).mean(axis=1))
     left, right = queries.astype(np.float64), rows.astype(np.float64)
     if metric == "hamming":
         return np.asarray(((left > 0) == (right > 0)).mean(axis=1))

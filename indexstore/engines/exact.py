@@ -15,7 +15,7 @@ BLOCK_SCORES = 1 << 23  # scores held at a time: 32 MB
 class ExactEngine(Engine):
     """Compares a query with every row; the file is a plain .npy, memory-mapped."""
 
-    METRICS: ClassVar[frozenset[Metric]] = frozenset({"ip", "cosine", "l2", "hamming"})
+    METRICS: ClassVar[frozenset[Metric]] = frozenset({"ip", "cosine", "l2", "hamming", "bytes"})
     is_exact: ClassVar[bool] = True
 
     _rows: Vectors

@@ -128,7 +128,7 @@ def test_the_text_pipeline_loads(read: Write) -> None:
     assert encoder.pipeline[2].options == {"dim": 32, "num_locals": 8}
     assert plan.stages[0].branches["text"].options == {"terminators": ".!?"}
     assert (plan.indexes[0].engine, plan.indexes[0].metric, plan.indexes[0].dim) == (
-        "binary", "hamming", 8,
+        "binary", "bytes", 8,
     )  # fmt: skip
     assert plan.port == 5566
 

@@ -111,3 +111,16 @@ def test_a_metric_that_an_engine_lacks_is_refused() -> None:
     """HNSW compares no signs."""
     with pytest.raises(EngineError, match="metric 'hamming'"):
         create(IndexConfig("v", engine="hnsw", metric="hamming"), dim=4)
+
+
+@pytest.mark.parametrize("engine", ["exact", "binary"])
+def test_codes_are_equal_or_not(tmp_path: Path, engine: str) -> None:
+    """Bytes are compared as GNES's BIndexer did: by the share that is equal, never by how much."""
+    made = create(IndexConfig("v", engine=engine, metric="bytes"), dim=4)
+    rows = np.array([[1, 2, 3, 4], [1, 2, 3, 9], [9, 9, 9, 9]], np.float32)
+    made.build(rows, tmp_path / "codes")
+    made.open(tmp_path / "codes")
+
+    scores, found = made.search(rows[:1], 3)
+
+    assert (scores.tolist(), found.tolist()) == ([[1.0, 0.75, 0.0]], [[0, 1, 2]])
