@@ -84,7 +84,7 @@ def _round(
 ) -> None:
     seed, few, random = dice
     clients = [
-        Client(number, f"{seed}/{tally.rounds}/{number}", it.url, it.collection, model)
+        Client(number, f"{seed}/{tally.rounds}/{number}", it, model)
         for number, model in enumerate(models)
     ]
     for client in clients:

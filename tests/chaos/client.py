@@ -12,8 +12,8 @@ from typing import Any
 import httpx2
 
 from tests.chaos.model import Model, State
+from tests.e2e.deployment import Deployment
 
-DIM = 64
 MOST_DOCUMENTS = 220  # a client's; one search can then show all documents there are
 GRACE_S = 1.0  # beyond a request's own deadline
 WRITE_DEADLINE_S = 10.0
@@ -25,15 +25,16 @@ PARTLY = {429, 500, 503, 504, 507}  # no answer is known from these
 class Client:
     """Runs its program in a thread until stopped; keeps the model, and every fault it meets."""
 
-    def __init__(self, number: int, seed: str, url: str, collection: str, model: Model) -> None:
+    def __init__(self, number: int, seed: str, it: Deployment, model: Model) -> None:
         self.model = model
         self.faults: list[str] = []
         self.jobs: dict[str, int] = {}
         self.requests = self.unanswered = 0
         self._prefix = f"c{number}"
         self._random = Random(seed)
-        self._collection = f"/v1/collections/{collection}"
-        self._http = httpx2.Client(base_url=url, timeout=40.0)
+        self._collection = f"/v1/collections/{it.collection}"
+        self._http = httpx2.Client(base_url=it.url, timeout=40.0)
+        self._dim = int(it.client.get("/v1/flow").json()["indexes"][0]["dim"])
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"client-{number}", daemon=True)
 
@@ -143,7 +144,7 @@ class Client:
         self._search({"query": {"text": text}})
 
     def _search_vector(self) -> None:
-        vector = [self._random.gauss(0, 1) for _ in range(DIM)]
+        vector = [self._random.gauss(0, 1) for _ in range(self._dim)]
         self._search({"query": {"vector": vector}})
 
     def _see(self, doc_id: str, token: str) -> None:
