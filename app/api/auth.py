@@ -14,13 +14,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.problems import Problem, respond
 
-_OPEN = frozenset({"/", "/healthz", "/livez", "/readyz", "/docs", "/openapi.json", "/favicon.ico"})
+_OPEN = frozenset({
+    "/", "/healthz", "/livez", "/readyz", "/docs", "/openapi.json", "/favicon.ico",
+    "/board", "/board/", "/board/examples",
+})  # fmt: skip
 _OPEN_PREFIXES = ("/static/", "/problems/")
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: POST routes that only read, by their last parts; a path with a document id is never a POST.
 _READING_POSTS = (
     "/search", "/search/batch", "/recommend", "/scroll", "/count", "/facet",
-    "/query", "/v1/encode", "/v1/embeddings",
+    "/query", "/v1/encode", "/v1/embeddings", "/board/validate", "/board/render", "/generate",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import celery
 from app.api import (
     blobs,
+    board,
     cluster,
     collections,
     dead_letters,
@@ -77,6 +78,7 @@ def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
     for resource in RESOURCES:
         app.include_router(resource.router)
     docs.install(app)
+    board.install(app)
     problems.install(app)
     openapi.install(app, bodies=BODIES, schemas=filters.SCHEMAS)
     _wrap(app, config)

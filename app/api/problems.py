@@ -51,6 +51,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "forbidden": Kind(403, "This key may not do that", "Use the key that may write."),
     "route_not_found": Kind(404, "No such route", "See /docs for the routes there are."),
+    "not_acceptable": Kind(
+        406, "The form lacks a field", "Send the flow's text in the field `yaml-config`."
+    ),
     "method_not_allowed": Kind(405, "Not this method", "Use a method of the `Allow` header."),
     "conflict": Kind(409, "The state does not allow this", _SEE),
     "body_too_large": Kind(
