@@ -39,10 +39,11 @@ document.querySelectorAll('button[data-copy]').forEach(function (button) {
 """
 
 
-def html(flow: Flow, plan: Plan, *, source: str = "flow.yml") -> str:
-    """Return the page of a flow."""
+def html(flow: Flow, plan: Plan, *, source: str = "flow.yml", left_right: bool = False) -> str:
+    """Return the page of a flow; ``left_right`` is how its mermaid text runs."""
     title = escape(f"Workflow of {flow.name}")
-    cards = "".join(_card(name, text) for name, text in _texts(flow, plan, source).items())
+    texts = {**_texts(flow, plan, source), "Mermaid": mermaid(flow, left_right=left_right)}
+    cards = "".join(_card(name, text) for name, text in texts.items())
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -60,7 +61,6 @@ def _texts(flow: Flow, plan: Plan, source: str) -> Mapping[str, str]:
         "Docker Compose": docker_compose(flow, plan, source=source),
         "Docker Swarm": swarm(flow, plan, source=source),
         "Kubernetes": kubernetes(flow, plan, source=source),
-        "Mermaid": mermaid(flow),
     }
 
 
