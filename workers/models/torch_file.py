@@ -1,7 +1,7 @@
 """Weights out of files that torch saved, without torch and without running what a pickle says.
 
 Both layouts are read: the zip of today and the stream of before torch 1.6. The unpickler knows
-tensors, numbers and containers; anything else a file names becomes None.
+tensors, numbers and containers; anything else a file names becomes a thing that does nothing.
 """
 
 import io
@@ -63,7 +63,7 @@ class _Unpickler(pickle.Unpickler):
             return lambda storage, offset, shape, strides, *_: _Tensor(
                 storage, offset, shape, strides
             )
-        return _TYPES.get(name, _nothing) if module.startswith("torch") else _nothing
+        return _TYPES.get(name, _Unknown) if module.startswith("torch") else _Unknown
 
     def persistent_load(self, pid: Any) -> _Storage:
         """Return the storage of a key."""
@@ -123,5 +123,11 @@ def _tensors(content: Any, prefix: str = "") -> Iterator[tuple[str, NDArray[Any]
         yield from _tensors(value, f"{prefix}.{name}" if prefix else str(name))
 
 
-def _nothing(*_: Any, **__: Any) -> None:
-    """Stand for anything that is no tensor."""
+class _Unknown:
+    """Stands for anything that is no tensor."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        """Take no state."""

