@@ -75,6 +75,10 @@ def calls(celery_app: Any) -> list[Any]:
         time.sleep(0.02)
         got.append(payload)
 
+    @celery_app.task(name="nap", shared=False)
+    def nap(payload: float) -> None:
+        time.sleep(payload)
+
     return got
 
 

@@ -138,6 +138,20 @@ def test_pickle_is_refused(celery_app: Any, valkey: Valkey) -> None:
         wait_for(lambda: not client.exists("parts", "parts:9", "unacked"))
 
 
+def test_a_message_in_hand_is_listed_under_the_consumers_tag(
+    celery_app: Any, worker: Any, valkey: Valkey
+) -> None:
+    """What holding relies on: the consumer knows its tags, the broker lists them by age."""
+    chords.send(celery_app, Call("nap", "parts", 1.0), priority=0)
+
+    with valkey.client() as client:
+        listed = wait_for(lambda: client.zrange("unacked_index", 0, -1))
+        held = [str(tag) for tag in worker.consumer.task_consumer.channel.qos._delivered]
+        assert held == [tag.decode() for tag in listed]
+        assert worker.consumer.task_consumer.channel.unacked_index_key == "unacked_index"
+        wait_for(lambda: not client.exists("unacked_index"))
+
+
 def test_a_signature_with_arrays_survives_the_codec(celery_app: Any) -> None:
     """Signatures are dict subclasses whose length is not their number of keys (celery#4710)."""
     signature = celery_app.signature("body", args=({"rows": np.ones((2, 2), np.float32)},))
