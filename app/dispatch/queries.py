@@ -127,6 +127,7 @@ class QueryRunner:
             absent=absent,
             min_seq=key.min_seq,
             generation=self._directory.generation(),
+            stage=self._first_stage(key.modality),
             modality=key.modality,
             texts=tuple(query.text or "" for query in queries),
             media=() if key.modality == "text" else tuple(query.medium or b"" for query in queries),
@@ -223,6 +224,11 @@ class QueryRunner:
         except NotReadyError:
             return None
         return replace(fresh, targets=targets, absent=absent)
+
+    def _first_stage(self, modality: str) -> int:
+        """Return the first stage that has a branch for ``modality``."""
+        stages = self._plan.stages
+        return next((one.index for one in stages if one.component(modality)), len(stages))
 
     def _send(self, batch: QueryBatch, app: Any, priority: int) -> None:
         if batch.stage >= len(self._plan.stages):
