@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import av
 import numpy as np
@@ -16,7 +17,7 @@ def film(scenes: Sequence[int], *, length: int = 20, codec: str = "mpeg4") -> by
     """Return a film: for each seed a still scene of so many frames."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4" if codec != "ffv1" else "matroska") as container:
-        stream = container.add_stream(codec, rate=RATE)
+        stream: Any = container.add_stream(codec, rate=RATE)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         stream.bit_rate = 2_000_000
         for seed in scenes:
@@ -38,7 +39,7 @@ def sound(samples: NDArray[np.float32], *, rate: int = 16_000) -> bytes:
     """Return samples as a FLAC file's bytes."""
     file = io.BytesIO()
     with av.open(file, "w", format="flac") as container:
-        stream = container.add_stream("flac", rate=rate, layout="mono")
+        stream: Any = container.add_stream("flac", rate=rate, layout="mono")
         whole = np.round(samples * 32767).astype(np.int16)[None]
         frame = av.AudioFrame.from_ndarray(whole, format="s16", layout="mono")
         frame.sample_rate = rate

@@ -56,6 +56,7 @@ class VideoFrames(FilmPreprocessor):
         only_keys: take key frames only, whatever the rate: fast, where the film was cut.
         duplicate_rm: leave out what looks like one of the eight frames kept before it.
         phash_thresh: bits in which the hashes of two frames differ at most to look the same.
+        weights: shares of the film, 1 in all, or ones, for scores that take the best chunk alone.
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("FFmpegPreprocessor", "VideoDecoderPreprocessor")
@@ -65,7 +66,7 @@ class VideoFrames(FilmPreprocessor):
         "use_phash_weight": None, "drop_raw_data": None, "chunk_spliter": None,
     }  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the options of YAML)
         self,
         *,
         frame_rate: float = 1.0,
@@ -74,10 +75,12 @@ class VideoFrames(FilmPreprocessor):
         only_keys: bool = False,
         duplicate_rm: bool = True,
         phash_thresh: int = 5,
+        weights: Literal["shares", "ones"] = "shares",
     ) -> None:
         if frame_rate < 0 or max_frames < 1 or max_side < 1:
             raise ValueError("frame_rate is at least 0, max_frames and max_side are at least 1")
         self.frame_rate, self.max_frames, self.max_side = frame_rate, max_frames, max_side
+        self.weights = weights
         self.only_keys, self.duplicate_rm, self.phash_thresh = only_keys, duplicate_rm, phash_thresh
 
     def apply(self, source: Source) -> list[Chunk]:
@@ -93,8 +96,9 @@ class VideoFrames(FilmPreprocessor):
         times = [frame.time for frame in kept]
         step = 1 / self.frame_rate if self.frame_rate else 0.04
         ends = [*times[1:], end + step]
+        weight = 1 / len(kept) if self.weights == "shares" else 1.0
         return [
-            Chunk(position, weight=1 / len(kept), span=(frame.time, until), array=frame.pixels)
+            Chunk(position, weight=weight, span=(frame.time, until), array=frame.pixels)
             for position, (frame, until) in enumerate(zip(kept, ends, strict=True))
         ]
 
@@ -133,6 +137,7 @@ class VideoShots(FilmPreprocessor):
         max_shot_num: most shots; a film with more keeps its clearest cuts.
         max_side: larger frames are made smaller.
         frame_rate: frames a second that are looked at; 0 looks at all.
+        weights: shares of the film, 1 in all, or ones, for scores that take the best chunk alone.
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("ShotDetectorPreprocessor",)
@@ -158,13 +163,14 @@ class VideoShots(FilmPreprocessor):
         max_shot_num: int = 1000,
         max_side: int = MAX_SIDE,
         frame_rate: float = 0.0,
+        weights: Literal["shares", "ones"] = "shares",
     ) -> None:  # fmt: skip
         if min(min_dist, num_blocks, sframes, max_shot_num, max_side) < 1 or frame_rate < 0:
             raise ValueError("counts must be at least 1 and frame_rate at least 0")
         self.descriptor, self.distance_metric = descriptor, distance_metric
         self.threshold, self.min_dist, self.num_blocks = threshold, min_dist, num_blocks
         self.sframes, self.max_shot_num, self.max_side = sframes, max_shot_num, max_side
-        self.frame_rate = frame_rate
+        self.frame_rate, self.weights = frame_rate, weights
 
     def apply(self, source: Source) -> list[Chunk]:
         """Return the shots in order."""
@@ -178,7 +184,8 @@ class VideoShots(FilmPreprocessor):
             pictures = np.stack(selected(shot.frames, self.sframes))
             array = pictures[0] if len(pictures) == 1 else pictures
             span = (shot.start, shot.end)
-            chunks.append(Chunk(position, weight=shot.count / total, span=span, array=array))
+            weight = shot.count / total if self.weights == "shares" else 1.0
+            chunks.append(Chunk(position, weight=weight, span=span, array=array))
         return chunks
 
     def _shots(self, data: bytes) -> Iterator["_Shot"]:
