@@ -21,6 +21,11 @@ MEDIA = frozenset({"image", "video", "audio"})
 ANY_MODALITY = "*"
 
 
+#: Keys of a flow's ``score`` that name score functions: of chunk hits, and of documents.
+SCORE_FUNCTIONS = ("normalize_fn", "score_fn", "chunk", "document")
+#: Best documents by the shards' score that score functions and rerankers judge.
+CANDIDATES = 100
+
 Metric = Literal["ip", "cosine", "l2", "hamming", "bytes"]
 
 
@@ -152,6 +157,18 @@ class Plan:
     def asked(self, mode: str) -> tuple[int, ...]:
         """Return the places of the indexes that a search of this mode asks."""
         return tuple(at for at, index in enumerate(self.indexes) if mode in {"hybrid", index.kind})
+
+    @property
+    def rescores(self) -> bool:
+        """Tell whether score functions of the flow take the place of the shards' own score."""
+        return any(self.score.get(key) for key in SCORE_FUNCTIONS)
+
+    @property
+    def candidates(self) -> int:
+        """Return how many documents are scored again after merging; 0 when none is."""
+        if not (self.rescores or self.reducers):
+            return 0
+        return int(self.score.get("candidates", CANDIDATES))
 
     def fuses(self, mode: str) -> bool:
         """Tell whether the answers of several indexes become one ranking."""

@@ -34,6 +34,7 @@ class ShardQuery:
     min_should: int | None = None  # words of a text query that must match
     highlight: bool = False
     exclude: tuple[str, ...] = ()  # documents never to return, such as those asked by id
+    pairs: bool = False  # every pair of chunks as well, for whoever scores in another way
     spare: int = 4  # hits beyond limit, in place of those that die on the way to the answer
 
     @classmethod
@@ -58,6 +59,7 @@ class ShardHits:
     chunk_spans: NDArray[np.float64]  # (chunks, 2), or 4 with boxes
     applied_seq: int = 0  # how far the log had been read
     highlights: list[str] | None = field(default=None)  # HTML, one a hit, for a full-text index
+    pairs: Any = None  # indexstore.pairs.Pairs, when they were asked for
 
     @classmethod
     def none(cls, queries: int, *, applied_seq: int = 0) -> Self:

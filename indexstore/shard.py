@@ -7,7 +7,7 @@ Searches run on immutable snapshots; reading the log and swapping segments never
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from indexstore.filter_parser import parse_filter
 from indexstore.filters import Facet, Filter, Scalar
 from indexstore.model import Float32
 from indexstore.nearest import Scope, best_documents
+from indexstore.pairs import pairs_of
 from indexstore.part import Part
 from indexstore.place import Place
 from indexstore.query import ShardHits, ShardQuery
@@ -128,7 +129,10 @@ class Shard:
             for scope in (_scope(part, query, chosen),)
         ]
         merged = Merged(parts, found, query)
-        return hits_of(parts, merged, batch, query, applied_seq=snapshot.applied_seq)
+        hits = hits_of(parts, merged, batch, query, applied_seq=snapshot.applied_seq)
+        if not query.pairs or self.place.config.kind == "text":
+            return hits
+        return replace(hits, pairs=pairs_of(parts, merged, batch))
 
     def _batch(self, query: ShardQuery, dim: int) -> Batch:
         if self.place.config.kind == "text":

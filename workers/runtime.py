@@ -33,7 +33,7 @@ from indexstore.media import MediaStore
 from indexstore.migrations import migrate
 from indexstore.model import IndexConfig
 from indexstore.place import Place
-from workers.component import Component, Encoder, Preprocessor, Trainable
+from workers.component import Component, Encoder, Preprocessor, Reranker, Trainable
 from workers.errors import ContentError
 from workers.learned import Learned
 from workers.registry import build
@@ -150,6 +150,8 @@ class Runtime:
         for stage in self.stages_here():
             for modality in stage.branches:
                 self.bare_component(stage, modality)
+        if names.REDUCE_QUEUE in self.queues:
+            _ = self.rerankers
 
     def open_store(self) -> None:
         """Bring the database to its newest schema and check that the collection is of this flow.
@@ -188,6 +190,14 @@ class Runtime:
             generation=generation or self.generation(),
         )
 
+    @cached_property
+    def rerankers(self) -> tuple[Reranker, ...]:
+        """The flow's rerankers, set up."""
+        made = tuple(build(spec, kind=Reranker) for spec in self.plan.reducers)
+        for reranker in made:
+            reranker.setup()
+        return made
+
     def component(self, stage: StagePlan, modality: str, generation: int = 0) -> Any:
         """Return the component of ``stage`` for ``modality``, set up on first use.
 
@@ -201,9 +211,12 @@ class Runtime:
         if not isinstance(made, Trainable) or made.is_trained:
             return made
         key = (stage.name, branch_of(stage, modality))
-        return self.learned.component(
-            key, generation or self.generation(), lambda: self.fresh_component(stage, modality)
-        ) or made
+        return (
+            self.learned.component(
+                key, generation or self.generation(), lambda: self.fresh_component(stage, modality)
+            )
+            or made
+        )
 
     def fresh_component(self, stage: StagePlan, modality: str) -> Any:
         """Return a new component of ``stage`` for ``modality``, set up, that has learnt nothing."""

@@ -34,5 +34,5 @@ def wanted_of(params: SearchParams) -> int:
 def depth_of(params: SearchParams, plan: Plan) -> int:
     """Return how many documents each shard sends, beside its spare ones."""
     if not plan.fuses(params.mode):
-        return params.offset + params.limit
+        return max(params.offset + params.limit, plan.candidates)
     return max(windows(wanted_of(params)))

@@ -131,8 +131,8 @@ def test_after_the_swap_writes_go_to_the_new_generation(it: Deployment) -> None:
 
 def served(it: Deployment) -> set[int]:
     """Return the generations that the shards announce."""
-    workers = it.client.get("/v1/cluster").json()["workers"]
-    return {shard["generation"] for worker in workers for shard in worker["shards"]}
+    shards = it.client.get("/v1/shards").json()["shards"]
+    return {replica["generation"] for shard in shards for replica in shard["replicas"]}
 
 
 def test_a_flow_without_learners_has_nothing_to_train(text_deployment: Deployment) -> None:

@@ -15,6 +15,7 @@ from workers.reduce.explain import Tree, explain_document, explain_fusion, expla
 from workers.reduce.fusion import Fusion
 from workers.reduce.highlight import highlight, query_words
 from workers.reduce.merge import Candidate, ChunkColumns
+from workers.reduce.reranking import explain_reranking
 
 Live = Mapping[str, LiveDocument | None]
 
@@ -75,6 +76,9 @@ class Answerer:
     def _explanation(
         self, candidate: Candidate, chunks: Sequence[Mapping[str, Any]], weight: float
     ) -> Tree:
+        if candidate.former is not None:
+            tree = self._explanation(candidate.former, chunks, weight)
+            return explain_reranking(candidate, tree)
         if not candidate.origins:
             return self._in_one_index(candidate, chunks, weight)
         trees = [
@@ -87,6 +91,9 @@ class Answerer:
     def _in_one_index(
         self, candidate: Candidate, chunks: Sequence[Mapping[str, Any]], weight: float
     ) -> Tree:
+        if candidate.rescored is not None:
+            explained: Tree = candidate.rescored.explain(candidate.number)
+            return explained
         index = self._indexes[candidate.part.index]
         if index.kind == "text":
             return explain_words(candidate.score)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,10 @@ class Candidate:
     part: ShardPart
     row: int  # row among the part's documents
     origins: tuple[Origin, ...] = ()  # only of fused rankings
+    rescored: Any = None  # what the flow's score functions made of its index, if there are any
+    number: int = -1  # its number there
+    former: Candidate | None = None  # as it stood before a reranker read it
+    reranker: Any = None
 
     @property
     def order(self) -> tuple[float, str]:

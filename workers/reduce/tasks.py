@@ -18,8 +18,11 @@ from workers.answering import answer_failure, reply
 from workers.reduce.answer import Answerer
 from workers.reduce.fusion import Fusion
 from workers.reduce.merge import Candidate, by_index, rank
+from workers.reduce.reranking import SecondStage
+from workers.reduce.scoring import Rescored, scoring_of
 from workers.reduce.stored import LiveDocuments
 from workers.runtime import runtime
+from workers.score.documents import Scoring
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +64,9 @@ def _reduce(packed: Sequence[bytes], order: ReduceOrder, started: float) -> Repl
     short: list[int] = []
     for query, ranking in enumerate(rankings):
         text = order.texts[query] if query < len(order.texts) else ""
+        if plan.reducers:
+            shown = params.offset + params.limit
+            ranking = _second_stage().rerank(ranking, text, live, shown)  # noqa: PLW2901 - read again
         rows, alive = answerer.hits(ranking, text)
         hits.append(rows)
         if alive < params.offset + params.limit and _has_more(parts, query, params, plan):
@@ -83,7 +89,8 @@ def _rankings(
 ) -> list[list[Candidate]]:
     """Return one ranking a query; those of several indexes are fused over global ranks."""
     groups = {
-        plan.indexes[index].name: rank(group, queries) for index, group in by_index(parts).items()
+        plan.indexes[index].name: _ranked(group, queries, plan, index)
+        for index, group in by_index(parts).items()
     }
     if not groups:
         return [[] for _ in range(queries)]
@@ -94,6 +101,15 @@ def _rankings(
         fusion.fuse({name: rankings[query] for name, rankings in groups.items()}, wanted)
         for query in range(queries)
     ]
+
+
+def _ranked(
+    group: Sequence[ShardPart], queries: int, plan: Plan, index: int
+) -> list[list[Candidate]]:
+    """Return the rankings of one index, by the shards' scores or by the flow's own functions."""
+    if not plan.rescores or not all(part.extra for part in group):
+        return rank(group, queries)
+    return Rescored(group, _scoring(index)).rankings(queries)
 
 
 def _has_more(parts: Sequence[ShardPart], query: int, params: SearchParams, plan: Plan) -> bool:
@@ -115,6 +131,17 @@ def _spans(
         ("search", slowest.queue_s, slowest.work_s),
         ("reduce", max(0.0, started - searched), time.time() - started),
     ]
+
+
+@cache
+def _scoring(index: int) -> Scoring:
+    return scoring_of(runtime().plan, index)
+
+
+@cache
+def _second_stage() -> SecondStage:
+    state = runtime()
+    return SecondStage.of(state.plan, state.rerankers)
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -84,13 +85,19 @@ def shard_query(batch: QueryBatch, config: IndexConfig, plan: Plan) -> ShardQuer
         min_seq=batch.min_seq,
         deadline=batch.deadline,
         filter=params.filter,
-        score_threshold=None if plan.fuses(params.mode) else params.score_threshold,
+        score_threshold=params.score_threshold if _is_final(params, plan) else None,
         exact=params.exact,
         ef=params.ef,
         group_size=_EVERY_CHUNK if params.explain else params.group_size,
         highlight=params.highlight,
         exclude=tuple(params.exclude),
+        pairs=plan.rescores,
     )
+
+
+def _is_final(params: SearchParams, plan: Plan) -> bool:
+    """Tell whether the shards' scores are those of the answer."""
+    return not (plan.fuses(params.mode) or plan.candidates)
 
 
 def _packed(part: ShardPart) -> bytes:
@@ -109,6 +116,16 @@ def _part(target: tuple[int, int], hits: ShardHits, batch: QueryBatch, started: 
         chunk_scores=hits.chunk_scores,
         chunk_spans=hits.chunk_spans,
         highlights=tuple(hits.highlights or ()),
+        extra=_extra(target, hits),
         queue_s=max(0.0, started - batch.sent_at),
         work_s=time.time() - started,
     )
+
+
+def _extra(target: tuple[int, int], hits: ShardHits) -> dict[str, Any]:
+    """Return what score functions read: all pairs of chunks, and how large the shard is."""
+    if hits.pairs is None:
+        return {}
+    stats = serving().shards[target].stats()
+    columns = {field.name: getattr(hits.pairs, field.name) for field in fields(hits.pairs)}
+    return {"pairs": columns, "documents": stats.documents, "chunks": stats.chunks}

@@ -1,0 +1,175 @@
+"""The flow's score functions over what real shards found: same results, new scores, true trees."""
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compose.load import load_flow
+from compose.plan import Plan
+from compose.planning import plan_of
+from compose.wire import codec
+from compose.wire.messages import ShardPart
+from indexstore.model import IndexConfig
+from indexstore.query import ShardQuery
+from indexstore.shard import Shard
+from tests.indexstore.shard_bed import Bed, Stored
+from workers.reduce.scoring import Rescored, scoring_of
+
+FLOW = """
+name: scored
+services:
+  - {name: Preprocessor, uses: SentenceSplitter}
+  - {name: Encoder, uses: Hashing, with: {dim: 8}}
+  - {name: Indexer, uses: exact, with: {score: %s}}
+score: %s
+"""
+RANDOM = np.random.default_rng(5)
+QUERIES = 3
+
+
+def rows(count: int) -> Any:
+    """Return random directions."""
+    return RANDOM.normal(size=(count, 8)).astype(np.float32)
+
+
+QUESTIONS = rows(2 * QUERIES)
+
+
+def plan(score: str = "{}", reduce: str = "sum") -> Plan:
+    """Return the plan of a flow with such a score."""
+    return plan_of(load_flow(FLOW % (reduce, score)))
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Bed:
+    """Thirty documents of one to four chunks, weighted."""
+    made = Bed(tmp_path_factory.mktemp("scored"))
+    made.put(
+        {
+            f"d{i:02}": Stored(rows(1 + i % 4), RANDOM.random(1 + i % 4, np.float32), 1 + i % 3)
+            for i in range(30)
+        }
+    )
+    return made
+
+
+def found(bed: Bed, of: Plan, shards: int = 2) -> list[ShardPart]:
+    """Return the parts of all shards, as they come over the wire."""
+    index = of.indexes[0]
+    config = IndexConfig(
+        index.name, "vector", "exact", index.options, "cosine", dim=8, shards=shards
+    )
+    query = ShardQuery(
+        QUESTIONS,
+        np.repeat(np.arange(QUERIES, dtype=np.int32), 2),
+        np.tile(np.array([0.25, 0.75], np.float32), QUERIES),
+        QUERIES,
+        limit=30,
+        pairs=True,
+    )
+    return [_part(bed, config, shard, query) for shard in range(shards)]
+
+
+def _part(bed: Bed, config: IndexConfig, shard: int, query: ShardQuery) -> ShardPart:
+    opened = Shard.open(bed.place(config, shard))
+    hits, stats = opened.search(query), opened.stats()
+    columns = {field.name: getattr(hits.pairs, field.name) for field in fields(hits.pairs)}
+    part = ShardPart(
+        0, shard, counts=hits.counts, doc_ids=tuple(hits.doc_ids), versions=hits.versions,
+        scores=hits.scores,
+        extra={"pairs": columns, "documents": stats.documents, "chunks": stats.chunks},
+    )  # fmt: skip
+    return ShardPart.from_wire(codec.loads(codec.dumps(part.to_wire())))
+
+
+def rescored(bed: Bed, of: Plan, **options: Any) -> Rescored:
+    """Return the candidates, scored by the flow's functions."""
+    return Rescored(found(bed, of, **options), scoring_of(of, 0))
+
+
+@pytest.mark.parametrize("reduce", ["sum", "avg", "max", "min", "multiply"])
+def test_the_house_score_is_what_the_shards_gave(bed: Bed, reduce: str) -> None:
+    """Without functions of its own a flow's scores are those of the shards, to 1e-5."""
+    of = plan("{document: WeightedDocument}", reduce)
+    parts = found(bed, of)
+    given = {name: score for part in parts for name, score in _scores(part)}
+
+    rankings = Rescored(parts, scoring_of(of, 0)).rankings(QUERIES)
+
+    assert [len(ranking) for ranking in rankings] == [30] * QUERIES
+    for query, ranking in enumerate(rankings):
+        for one in ranking:
+            assert one.score == pytest.approx(given[query, one.doc_id], abs=1e-5)
+
+
+def _scores(part: ShardPart) -> Iterator[tuple[tuple[int, str], float]]:
+    assert part.counts is not None
+    assert part.scores is not None
+    queries = np.repeat(np.arange(QUERIES), part.counts)
+    for query, doc_id, score in zip(queries, part.doc_ids, part.scores, strict=True):
+        yield (int(query), doc_id), float(score)
+
+
+def test_a_score_function_changes_scores_and_order(bed: Bed) -> None:
+    """The squares of relevances rank otherwise than the relevances."""
+    usual = rescored(bed, plan("{document: WeightedDocument}")).rankings(QUERIES)[0]
+    squared = rescored(
+        bed, plan("{score_fn: {uses: Modifier, with: {modifier: square}}}")
+    ).rankings(QUERIES)[0]
+
+    assert all(one.score >= 0 for one in squared)
+    assert [one.doc_id for one in usual] != [one.doc_id for one in squared]
+    assert [one.score for one in squared] == sorted((o.score for o in squared), reverse=True)
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        "{score_fn: CoordDoc}",
+        "{normalize_fn: Normalizer5, document: WeightedDocument}",
+        "{chunk: [BM25, WeightedChunkOffset]}",
+        "{score_fn: {uses: Modifier, with: {modifier: ln2p}}}",
+    ],
+)
+def test_a_tree_explains_every_score(bed: Bed, score: str) -> None:
+    """The root of the explanation is the score, to 1e-6."""
+    result = rescored(bed, plan(score))
+
+    for one in result.rankings(QUERIES)[1][:5]:
+        assert result.explain(one.number)["value"] == pytest.approx(one.score, abs=1e-6)
+
+
+def test_the_answer_does_not_depend_on_the_number_of_shards(bed: Bed) -> None:
+    """One shard or three: the same documents in the same order."""
+    of = plan("{score_fn: {uses: Modifier, with: {modifier: square}}}")
+
+    orders = [
+        [one.doc_id for one in rescored(bed, of, shards=shards).rankings(QUERIES)[2]]
+        for shards in (1, 3)
+    ]
+
+    assert orders[0] == orders[1]
+
+
+def test_what_no_document_was_found_for_has_no_ranking(bed: Bed) -> None:
+    """Shards without hits give empty rankings, not an error."""
+    of = plan("{score_fn: CoordDoc}")
+    parts = [
+        replace(
+            part,
+            counts=np.zeros(QUERIES, np.int32),
+            doc_ids=(),
+            versions=np.zeros(0, np.int64),
+            scores=np.zeros(0, np.float32),
+            extra={
+                **part.extra,
+                "pairs": {name: column[:0] for name, column in part.extra["pairs"].items()},
+            },
+        )
+        for part in found(bed, of)
+    ]
+
+    assert Rescored(parts, scoring_of(of, 0)).rankings(QUERIES) == [[], [], []]

@@ -1,0 +1,141 @@
+"""The flow's own score functions, over the chunk hits of all candidates of a batch at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compose.plan import Plan
+from compose.wire.messages import ShardPart
+from workers.component import ChunkHits, Reducer, ScoreFunction
+from workers.reduce.merge import Candidate, rank
+from workers.registry import create
+from workers.score.combine import ScorePipeline
+from workers.score.documents import Scoring
+from workers.score.statistics import CoordDocument
+from workers.score.weights import WeightedChunk, WeightedDocument
+
+_OF_DOCUMENTS = (CoordDocument, WeightedDocument)
+
+
+def scoring_of(plan: Plan, index: int) -> Scoring:
+    """Return how a flow scores the hits of one of its indexes.
+
+    What the flow leaves out is the house's own: relevance times both chunks' weights, reduced,
+    times the document's weight.
+
+    Raises:
+        ComponentError: a score function cannot be made; its text says which and why.
+    """
+    score = plan.score
+    given = [*_functions(score.get("score_fn")), *_functions(score.get("chunk"))]
+    documents: list[ScoreFunction] = [one for one in given if isinstance(one, _OF_DOCUMENTS)]
+    documents += _functions(score.get("document"))
+    chunks = [one for one in given if not isinstance(one, _OF_DOCUMENTS)] or [WeightedChunk()]
+    chunks = [*_functions(score.get("normalize_fn")), *chunks]
+    reduction = str(plan.indexes[index].options.get("score", "sum"))
+    return Scoring(
+        create(reduction, kind=Reducer),
+        chunk=_one(chunks),
+        document=_one(documents or [WeightedDocument()]),
+    )
+
+
+def _functions(given: Any) -> list[ScoreFunction]:
+    """Return the score functions that YAML names: one, a list, or none."""
+    if not given:
+        return []
+    if isinstance(given, list | tuple):
+        return [one for part in given for one in _functions(part)]
+    if isinstance(given, str):
+        return [_made(given, {})]
+    options = given.get("with") or given.get("options") or {}
+    return [_made(str(given["uses"]), options)]
+
+
+def _made(uses: str, options: Mapping[str, Any]) -> ScoreFunction:
+    function = create(uses, options, kind=ScoreFunction)
+    function.setup()
+    return function
+
+
+def _one(functions: Sequence[ScoreFunction]) -> ScoreFunction:
+    return functions[0] if len(functions) == 1 else ScorePipeline(components=functions)
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """The candidates of one index, scored by the flow's functions.
+
+    A document is numbered by its place among those of all parts, one after the other.
+    """
+
+    parts: Sequence[ShardPart]
+    scoring: Scoring
+
+    def rankings(self, queries: int) -> list[list[Candidate]]:
+        """Return each query's candidates with their new scores, best first, ids once each."""
+        scored = self.scoring.rank(self.hits)
+        values = dict(zip(scored.documents.tolist(), scored.scores.tolist(), strict=True))
+        starts = dict(zip(map(id, self.parts), self._starts, strict=True))
+        renewed = []
+        for ranking in rank(self.parts, queries):
+            again = [
+                replace(one, score=value, rescored=self, number=number)
+                for one in ranking
+                if (value := values.get(number := starts[id(one.part)] + one.row)) is not None
+            ]
+            renewed.append(sorted(again, key=lambda one: one.order))
+        return renewed
+
+    def explain(self, number: int) -> dict[str, Any]:
+        """Return how a document's score came to be, as a tree."""
+        query = int(self._queries[number])
+        return self.scoring.explain(self.hits, query=query, document=number).to_dict()
+
+    @cached_property
+    def hits(self) -> ChunkHits:
+        """The pairs of all parts as score functions read them."""
+        numbers = self._joined("hits", shift=True)
+        per_hit = {name: self._joined(name) for name in ("document_weights", "document_chunks")}
+        return ChunkHits(
+            values=self._joined("values").astype(np.float64),
+            queries=self._queries[numbers],
+            query_chunks=self._joined("query_chunks").astype(np.int64),
+            documents=numbers,
+            positions=self._joined("positions").astype(np.int64),
+            query_weights=self._joined("query_weights").astype(np.float64),
+            chunk_weights=self._joined("chunk_weights").astype(np.float64),
+            document_weights=per_hit["document_weights"][numbers].astype(np.float64),
+            document_chunks=per_hit["document_chunks"][numbers].astype(np.int64),
+            total_documents=sum(int(part.extra["documents"]) for part in self.parts),
+            total_chunks=sum(int(part.extra["chunks"]) for part in self.parts),
+        )
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        """The number of the first document of each part."""
+        lengths = [len(part.doc_ids) for part in self.parts]
+        return [0, *np.cumsum(lengths).tolist()][: len(lengths)]
+
+    @cached_property
+    def _queries(self) -> NDArray[np.int64]:
+        """The query of each document."""
+        counts = [np.asarray(part.counts) for part in self.parts]
+        numbers = [np.repeat(np.arange(len(count)), count) for count in counts]
+        return np.concatenate([np.empty(0, np.int64), *numbers]).astype(np.int64)
+
+    def _joined(self, name: str, *, shift: bool = False) -> NDArray[Any]:
+        """Return a column over all parts; with ``shift`` places become numbers of documents."""
+        columns = [np.asarray(part.extra["pairs"][name]) for part in self.parts]
+        if shift:
+            columns = [
+                column.astype(np.int64) + start
+                for column, start in zip(columns, self._starts, strict=True)
+            ]
+        return np.concatenate(columns)
