@@ -279,7 +279,7 @@ class Flow:
         return self.to_svg()
 
     @classmethod
-    def load(cls, source: str | Path) -> "Flow":
+    def load(cls, source: str | Path) -> Self:
         """Return the flow of a YAML file or text.
 
         Raises:

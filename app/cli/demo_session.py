@@ -2,12 +2,10 @@
 
 import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -22,14 +20,9 @@ from app.client import Client
 from app.demo.corpus import corpus
 from app.demo.questions import QUESTIONS
 from app.feed import Feed
-from app.supervisor.broker import free_port
+from app.supervisor import child
 from app.supervisor.deployment import DataFolder
-from app.supervisor.errors import NotReadyError, NotRunningError, StartFailedError
-from app.supervisor.logs import tail
-from app.supervisor.undertaker import wait_until
 
-START_S = 120.0
-STOP_S = 60.0
 HITS = 3
 SHOWN_CHARS = 200
 
@@ -63,47 +56,20 @@ def _leave(number: int, _: FrameType | None) -> NoReturn:
 
 @contextmanager
 def deployment(folder: DataFolder, console: Console) -> Iterator[str]:
-    """Run a deployment as a child that ends with us, however we end; give its URL.
-
-    The child watches its standard input: the pipe closes when this process is gone.
-    """
-    port = free_port()
-    folder.logs.mkdir(parents=True, exist_ok=True)
-    log = folder.logs / "supervisor.log"
-    command = [sys.executable, "-m", "app.cli.main", "up", "--quiet", "--while-stdin-open"]
-    command += ["--port", str(port), "--host", "127.0.0.1", "--data-dir", str(folder.path)]
+    """Run a deployment for the length of the block, saying what it does; give its URL."""
     began = time.monotonic()
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=stream, stderr=stream, process_group=0
-        )
-    try:
+    with ExitStack() as ending:
         with console.status("starting broker, workers and API"):
-            wait_until(lambda: process.poll() is not None or _is_ready(folder), START_S)
-        if process.poll() is not None:
-            said = "\n".join(tail(log, 30))
-            raise StartFailedError("gnes up", f"it ended with {process.returncode}", said)
-        if not _is_ready(folder):
-            raise NotReadyError(START_S, "see the logs of its processes")
-        state = folder.state()
+            state = ending.enter_context(child.deployment(folder))
         console.print(
             f"started {len(state.processes)} processes in {time.monotonic() - began:.1f} s: "
             f"{', '.join(status.name for status in state.processes)}"
         )
-        yield state.url
-    finally:
-        with console.status("stopping"):
-            if process.stdin is not None:
-                process.stdin.close()
-            process.wait(STOP_S)
-            folder.wait_until_free(STOP_S)
-
-
-def _is_ready(folder: DataFolder) -> bool:
-    try:
-        return folder.state().is_ready
-    except NotRunningError:
-        return False
+        try:
+            yield state.url
+        finally:
+            with console.status("stopping"):
+                ending.close()
 
 
 def _read_corpus(limit: int, console: Console) -> list[dict[str, Any]]:
