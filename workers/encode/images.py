@@ -5,6 +5,7 @@ They read pixels (height, width, 3), or several frames (n, height, width, 3) of 
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -147,7 +148,7 @@ class ConSE(EfficientNetLite):
     def setup(self) -> None:
         """Build the network and embed the names of its classes."""
         super().setup()
-        self._names = _centred_names(type(self).names()[0])[0]
+        self._names = _centred_names()[0]
 
     def rows(self, pictures: Sequence[NDArray[np.uint8]]) -> Floats:
         """Return the likely classes' names, as a vector."""
@@ -170,7 +171,7 @@ class ConSEText(MiniLM):
     def setup(self) -> None:
         """Load MiniLM and embed the names of the classes."""
         super().setup()
-        self._mean = _centred_names(type(self).names()[0])[1]
+        self._mean = _centred_names()[1]
 
     def encode(self, chunks: Sequence[Chunk]) -> Rows:
         """Return one row of length 1 a chunk."""
@@ -255,13 +256,17 @@ class OnnxImageEncoder(PictureEncoder):
         return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)) if self._is_last else pixels
 
 
-def _centred_names(component: str) -> tuple[Floats, Floats]:
-    """Return MiniLM's embeddings of ImageNet's class names minus their mean, and the mean."""
+@cache
+def _centred_names() -> tuple[Floats, Floats]:
+    """Return MiniLM's embeddings of ImageNet's class names minus their mean, and the mean.
+
+    Once a process: a worker may hold the branches of texts, images and films.
+    """
     from workers.models.class_names import imagenet_names  # noqa: PLC0415  (reads a package)
 
     model = MiniLM()
     model.setup()
-    names = imagenet_names(component)
+    names = imagenet_names("ConSE")
     rows = model.encode([Chunk(position, text=name) for position, name in enumerate(names)])
     mean = rows.mean(axis=0)
     return np.asarray(rows - mean, np.float32), np.asarray(mean, np.float32)
