@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from compose.flow import Flow, Step, depths_of
+from compose.joining import joined
 from compose.keys import MODALITIES
 from compose.plan import ANY_MODALITY
 from compose.reading import Reading
@@ -36,7 +37,7 @@ def check_flow(flow: Flow, resolved: Mapping[str, Branches], reading: Reading) -
     flow = replace(flow, steps=tuple(checked.values()))
     _check_size(flow, reading)
     for step in flow.of_service("Indexer"):
-        _check_dimension(step, flow, resolved[step.id], reading)
+        _check_dimension(step, joined(flow), resolved[step.id], reading)
     return flow
 
 

@@ -11,6 +11,7 @@ from compose.catalog import Catalog, default_catalog, kinds_for
 from compose.check import EMBEDDING, encoder_of
 from compose.errors import FlowTopologyError
 from compose.flow import Flow, Step, depths_of
+from compose.joining import joined
 from compose.learning import gives_bytes, learners
 from compose.load import load_flow
 from compose.plan import ANY_MODALITY, ComponentSpec, IndexPlan, Metric, Plan, StagePlan
@@ -47,6 +48,7 @@ def plan_of(flow: Flow, *, catalog: Catalog | None = None) -> Plan:
         FlowTopologyError: the steps are fine one by one, but cannot be run in this order.
     """
     collection = collection_of(flow.name)
+    flow = joined(flow)
     _refuse_rivals(flow)
     vectors = _vectors(flow)
     stages = tuple(_stages(flow, vectors))

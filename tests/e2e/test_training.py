@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import httpx2
 import numpy as np
 import pytest
 
-from tests.e2e.deployment import Deployment, deployed, wait_until
+from tests.e2e.deployment import ROOT, Deployment, deployed, wait_until
 
 FLOW = """
 name: chain
@@ -148,7 +150,11 @@ def test_the_command_line_trains(it: Deployment, tmp_path: Path) -> None:
     lines = tmp_path / "sentences.txt"
     lines.write_text("\n".join(document["text"] for document in texts(4)))
 
-    done = it.run("train", str(lines), "--server", it.url)
+    command = [sys.executable, "-m", "app.cli.main", "train", str(lines), "--server", it.url]
+    done = subprocess.run(
+        command, cwd=ROOT, env=it.environment, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
     assert "completed" in done.stdout
