@@ -76,7 +76,7 @@
     const answer = await ask("/board/render", { yaml: editor.value, target: chosen }, signal);
     text.textContent = answer.text;
     URL.revokeObjectURL(download.href);
-    download.href = URL.createObjectURL(new Blob([answer.text], { type: "text/plain" }));
+    download.href = URL.createObjectURL(new Blob([answer.text], { type: "application/octet-stream" }));
     download.download = answer.file;
     done.textContent = "";
     panel.removeAttribute("aria-busy");
