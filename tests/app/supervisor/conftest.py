@@ -23,8 +23,8 @@ PROGRAM = textwrap.dedent("""
     scratch = folder.path / "scratch"
     lock = folder.hold()
     scratch.mkdir(exist_ok=True)
-    with Supervisor(folder.logs, scratch, grace_s=2, keep_open=(lock,)) as supervisor:
-        for number, script in enumerate(sys.argv[2:]):
+    with Supervisor(folder.logs, scratch, grace_s=float(sys.argv[2]), keep_open=(lock,)) as supervisor:
+        for number, script in enumerate(sys.argv[3:]):
             supervisor.add(ProcessSpec(f"p{number}", ("sh", "-c", script), group="workers"))
         print("up", flush=True)
         supervisor.run()
@@ -34,10 +34,10 @@ PROGRAM = textwrap.dedent("""
 class Running:
     """A supervisor in a process of its own, with what its children wrote."""
 
-    def __init__(self, folder: Path, scripts: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, scripts: tuple[str, ...], grace_s: float) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(folder), *scripts],
+            [sys.executable, "-c", PROGRAM, str(folder), str(grace_s), *scripts],
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             text=True,
@@ -68,8 +68,8 @@ def supervise(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     os.environ["D"] = str(tmp_path)
     started: list[Running] = []
 
-    def start(*scripts: str) -> Running:
-        started.append(Running(tmp_path, scripts))
+    def start(*scripts: str, grace_s: float = 2.0) -> Running:
+        started.append(Running(tmp_path, scripts, grace_s))
         return started[-1]
 
     yield start
