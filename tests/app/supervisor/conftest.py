@@ -23,7 +23,8 @@ PROGRAM = textwrap.dedent("""
     scratch = folder.path / "scratch"
     lock = folder.hold()
     scratch.mkdir(exist_ok=True)
-    with Supervisor(folder.logs, scratch, grace_s=float(sys.argv[2]), keep_open=(lock,)) as supervisor:
+    grace_s = float(sys.argv[2])
+    with Supervisor(folder.logs, scratch, grace_s=grace_s, keep_open=(lock,)) as supervisor:
         for number, script in enumerate(sys.argv[3:]):
             supervisor.add(ProcessSpec(f"p{number}", ("sh", "-c", script), group="workers"))
         print("up", flush=True)
