@@ -2,7 +2,7 @@
 
 import re
 from html import escape, unescape
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 import typer
@@ -23,6 +23,7 @@ from app.cli.common import (
 )
 
 SHOWN_CHARS = 240
+Mode = Literal["vector", "text", "hybrid"]
 _EM = re.compile(r"</?em>")
 
 
@@ -31,20 +32,24 @@ def add_to(cli: typer.Typer) -> None:
     cli.command()(search)
 
 
-def search(
+def search(  # noqa: PLR0913  # each is an option of the command line
     text: Annotated[str, typer.Argument(help="What to look for.")],
     *,
     limit: Annotated[int, typer.Option("--limit", "-l", help="Hits to show.", min=1)] = 10,
     filter_json: Annotated[
         str | None, typer.Option("--filter", help="Filter, as JSON of the REST API.")
     ] = None,
+    mode: Annotated[
+        Mode | None, typer.Option(help="Indexes to ask; by default all that the flow has.")
+    ] = None,
     explain: Annotated[bool, typer.Option(help="Show how each score was made up.")] = False,
     collection: CollectionOption = None,
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the documents nearest in meaning to a text."""
+    """Find the documents nearest to a text: in meaning, in words, or in both."""
     request: dict[str, Any] = {"query": {"text": text}, "limit": limit, "highlight": True}
+    request |= {"mode": mode} if mode else {}
     request |= {"explain": True} if explain else {}
     request |= {"filter": _filter(filter_json)} if filter_json else {}
     with client(server) as api:
@@ -80,7 +85,10 @@ def hit_lines(rank: int, hit: dict[str, Any], shown_chars: int = SHOWN_CHARS) ->
     )
     lines: list[Any] = [head]
     best = max(hit.get("chunks") or [], key=lambda chunk: chunk["score"], default=None)
-    words = _marked(best) if best and best.get("text") else Text(_content(hit))
+    if best and best.get("text"):
+        words = _marked(best.get("highlight") or escape(best["text"]))
+    else:
+        words = _marked(hit.get("highlight") or escape(_content(hit)))
     words.truncate(shown_chars, overflow="ellipsis")
     lines.append(Padding(words, (0, 0, 0, 11)))
     if explanation := hit.get("explanation"):
@@ -93,10 +101,10 @@ def _content(hit: dict[str, Any]) -> str:
     return " ".join(str(content.get("text") or ", ".join(content)).split())
 
 
-def _marked(chunk: dict[str, Any]) -> Text:
-    """Return a chunk's text on one line, with what the API has put between <em> tags in bold."""
+def _marked(excerpt: str) -> Text:
+    """Return an excerpt on one line, with what the API has put between <em> tags in bold."""
     flat = Text()
-    for number, piece in enumerate(_EM.split(chunk.get("highlight") or escape(chunk["text"]))):
+    for number, piece in enumerate(_EM.split(excerpt)):
         words = unescape(piece).replace("\n", " ")
         flat.append(words, style="bold yellow" if number % 2 else "")
     return flat

@@ -24,7 +24,7 @@ Vectors = tuple[NDArray[np.float32], NDArray[np.float32]]  # rows (n, d) and the
 
 
 class Inspector:
-    """Asks every shard of the first index, as one chord, and merges what they say.
+    """Asks every shard of one index, as one chord, and merges what they say.
 
     Unlike a search these answers are exact or not given: a shard that is away is an error, for a
     count without it would be a wrong number.
@@ -100,15 +100,16 @@ class Inspector:
             raise StageError("search", "this flow has no Indexer, so nothing can be asked", 422)
         deadline = time.time() + timeout_s
         order = Inspection(uuid.uuid4().hex, self._api_id, what, arguments, min_seq, deadline)
-        index = self._plan.indexes[0]
+        place = self._place(what)
+        index = self._plan.indexes[place]
         for shard in range(index.shards):
-            if (0, shard) not in self._directory.ready_shards():
+            if (place, shard) not in self._directory.ready_shards():
                 raise NotReadyError(
                     f"shard {shard} is away, and an answer without it would be wrong",
                     f"start `celery -A app worker -Q {index.queue(shard)}`",
                 )
         headers = [
-            Call(names.INSPECT, index.queue(shard), replace(order, target=(0, shard)).to_wire())
+            Call(names.INSPECT, index.queue(shard), replace(order, target=(place, shard)).to_wire())
             for shard in range(index.shards)
         ]
         body = Call(
@@ -124,6 +125,19 @@ class Inspector:
             queue=index.queue(0),
         )
         return [_answer(part) for part in reply.parts]
+
+    def _place(self, what: str) -> int:
+        """Return the index to ask: the first, as all know all documents; of vectors, one of them.
+
+        Raises:
+            StageError: the flow has no vector index.
+        """
+        if what != "vectors_of":
+            return 0
+        asked = self._plan.asked("vector")
+        if not asked:
+            raise StageError("search", "this flow has no vector index to take vectors from", 422)
+        return asked[0]
 
 
 def _answer(part: Mapping[str, Any]) -> Any:

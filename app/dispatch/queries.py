@@ -102,7 +102,8 @@ class QueryRunner:
             wants="embeddings",
         )
         reply = await self._answer(batch, None)
-        vector = self._plan.indexes[0].vector if self._plan.indexes else ""
+        near = self._plan.asked("vector")
+        vector = self._plan.indexes[near[0]].vector if near else ""
         return reply.embeddings[vector]
 
     async def _refill(self, key: BatchKey, query: SearchQuery) -> SearchAnswer | Exception:
@@ -162,9 +163,8 @@ class QueryRunner:
     def _wanted(self, mode: str) -> list[tuple[int, int]]:
         return [
             (position, shard)
-            for position, index in enumerate(self._plan.indexes)
-            if mode in ("hybrid", index.kind)
-            for shard in range(index.shards)
+            for position in self._plan.asked(mode)
+            for shard in range(self._plan.indexes[position].shards)
         ]
 
     async def _answer(self, batch: QueryBatch, mode: str | None) -> Reply:

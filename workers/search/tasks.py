@@ -17,6 +17,7 @@ from compose.wire.fusing import depth_of
 from compose.wire.messages import Inspection, QueryBatch, SearchParams, ShardPart
 from indexstore.model import IndexConfig
 from indexstore.query import ShardHits, ShardQuery
+from indexstore.shard import Shard
 from workers.runtime import index_config, runtime
 from workers.search.serving import serving
 
@@ -41,11 +42,7 @@ def search(wire: Mapping[str, Any]) -> bytes:
             return _packed(ShardPart(*target, error="the deadline had passed"))
         state = runtime()
         shard = serving().shard(target, batch.generation)
-        config = index_config(state.plan.indexes[target[0]])
-        hits = shard.search(shard_query(batch, config, state.plan))
-        if hits.applied_seq < batch.min_seq:
-            return _packed(ShardPart(*target, error="it has not read the log in time"))
-        return _packed(_part(target, hits, batch, started))
+        return answer_of(batch, shard, state.plan, started)
     except Exception as error:
         logger.exception("search: shard %s could not answer", target)
         return _packed(ShardPart(*target, error=f"{type(error).__name__}: {error}"))
@@ -68,6 +65,16 @@ def _inspected(wire: Mapping[str, Any]) -> dict[str, Any]:
     except Exception as error:
         logger.exception("inspect: a shard could not answer")
         return {"error": str(error), "status": int(getattr(error, "status", 500))}
+
+
+def answer_of(batch: QueryBatch, shard: Shard, plan: Plan, started: float) -> bytes:
+    """Return what a shard finds for a batch, packed."""
+    target = (int(batch.target[0]), int(batch.target[1]))
+    config = index_config(plan.indexes[target[0]])
+    hits = shard.search(shard_query(batch, config, plan))
+    if hits.applied_seq < batch.min_seq:
+        return _packed(ShardPart(*target, error="it has not read the log in time"))
+    return _packed(_part(target, hits, batch, started))
 
 
 def shard_query(batch: QueryBatch, config: IndexConfig, plan: Plan) -> ShardQuery:
