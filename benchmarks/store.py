@@ -49,13 +49,15 @@ class BenchStore:
         ]
         self.log.append(COLLECTION, encoded, generation=1)
 
-    def put_rows(self, rows: Vectors, tags: Sequence[Mapping[str, Any]] | None = None) -> float:
-        """Store a document a row, its id the row's number; return the seconds it took."""
+    def put_rows(
+        self, rows: Vectors, tags: Sequence[Mapping[str, Any]] | None = None, *, first: int = 0
+    ) -> float:
+        """Store a document a row, its id the row's number from ``first``; return the seconds."""
         started = time.perf_counter()
-        for first, block in batches(rows):
-            numbers = range(first, first + len(block))
+        for at, block in batches(rows):
             documents = [
-                Document(row_id(n), "text", {"text": ""}, tags[n] if tags else {}) for n in numbers
+                Document(row_id(first + n), "text", {"text": ""}, tags[n] if tags else {})
+                for n in range(at, at + len(block))
             ]
             self.put(documents, [one_chunk(row) for row in block])
         return time.perf_counter() - started

@@ -182,6 +182,10 @@ class Shard:
             found += part.columns.ids.at(np.flatnonzero(part.passing(parsed).documents))
         return sorted(doc_id for doc_id in found if doc_id > after)[:limit]
 
+    def parts(self) -> tuple[Part, ...]:
+        """Return what is searched now, segment by segment, the delta last."""
+        return self._snapshot.parts
+
     def stats(self) -> ShardStats:
         """Return what is served now."""
         snapshot = self._snapshot
