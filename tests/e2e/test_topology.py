@@ -100,8 +100,8 @@ def test_every_shard_is_served_by_its_replicas(wide: Deployment) -> None:
 
     rows = wide.client.get("/v1/shards").json()["shards"]
     assert {row["queue"]: len(row["replicas"]) for row in rows} == SHARDS
-    for index in ("near", "words"):  # announced at the next heartbeat
-        wait_until(lambda index=index: documents(index) == len(TEXTS), story=lambda: str(rows))
+    # Announced at the next heartbeat.
+    wait_until(lambda: documents("near") == documents("words") == len(TEXTS))
     assert wide.ids("garden", mode="text") == ["d0"]
 
 

@@ -1,6 +1,7 @@
 """The Board over HTTP: GNES's contract, faults with their places, and flows from anybody."""
 
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,19 @@ def test_hostile_flows_are_refused_soon(client: TestClient, name: str) -> None:
     assert not answer["valid"]
     assert form.status_code == 400
     assert "root:" not in form.text
+
+
+@pytest.mark.parametrize("name", ["options without end", "much yaml in strings"])
+def test_hostile_flows_take_no_memory_to_speak_of(client: TestClient, name: str) -> None:
+    """What is refused is refused before it is built."""
+    tracemalloc.start()
+
+    answer = validated(client, HOSTILE[name])
+
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert not answer["valid"]
+    assert most < 50e6
 
 
 def test_more_than_any_flow_is_not_even_read(client: TestClient) -> None:
