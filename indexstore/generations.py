@@ -126,13 +126,16 @@ class Generations(Store):
             for row in self.database.rows(query, parameters)
         ]
 
-    def still_missing(self, collection: str, generation: int, doc_ids: Sequence[str]) -> list[str]:
-        """Return those of some documents that a generation lacks."""
-        query = select(documents.c.doc_id).where(_MISSING)
+    def still_missing(
+        self, collection: str, generation: int, doc_ids: Sequence[str]
+    ) -> dict[str, int]:
+        """Return those of some documents that a generation lacks, and their newest contents."""
+        query = select(documents.c.doc_id, documents.c.content_version).where(_MISSING)
         query = query.where(self.database.among(documents.c.doc_id, "ids"))
         listed = self.database.list_of(list(doc_ids))
         parameters = {"of": collection, "generation": generation, "ids": listed}
-        return [row.doc_id for row in self.database.rows(query, parameters)]
+        rows = self.database.rows(query, parameters)
+        return {row.doc_id: row.content_version for row in rows}
 
     def swap(
         self,

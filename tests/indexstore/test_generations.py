@@ -66,7 +66,7 @@ def test_no_swap_while_a_document_is_missing(
     (lacking,) = generations.missing_documents(C, 2, after="", limit=10)
     assert (swapped, ledger.collection(C).generation) == (False, 1)
     assert lacking.document.doc_id == "b"
-    assert generations.still_missing(C, 2, ["a", "b"]) == ["b"]
+    assert generations.still_missing(C, 2, ["a", "b"]) == {"b": versions["b"]}
 
 
 def test_a_complete_generation_serves_and_its_job_ends(

@@ -38,7 +38,7 @@ class _Work:
     generation: int
     cursor: str = ""
     found: int = 0  # in this pass over the documents
-    window: set[str] = field(default_factory=set)
+    window: dict[str, int] = field(default_factory=dict)  # document: content that is under way
     due: float = 0.0
     tries: dict[str, int] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Reindexer:
         pending = self._next(work)
         if pending:
             publish(state, pending, work.generation)
-            work.window |= {one.document.doc_id for one in pending}
+            work.window |= {one.document.doc_id: one.content_version for one in pending}
             work.due = now + float(state.settings["lease_s"])
         elif not work.window:
             self._end_pass(work, now)
@@ -97,16 +97,19 @@ class Reindexer:
         if not work.window:
             return False
         state = self._state
-        left = set(
-            state.generations.still_missing(state.collection, work.generation, [*work.window])
-        )
-        work.window = left - work.refused.keys()
+        left = state.generations.still_missing(state.collection, work.generation, [*work.window])
+        # A content that was re-written meanwhile is superseded; the next pass finds the newer one.
+        work.window = {
+            doc_id: content
+            for doc_id, content in work.window.items()
+            if left.get(doc_id) == content and doc_id not in work.refused
+        }
         if work.window and now >= work.due:
             for doc_id in work.window:
                 work.tries[doc_id] = work.tries.get(doc_id, 0) + 1
                 if work.tries[doc_id] >= _TRIES:
                     work.refused[doc_id] = "its batches ended without an answer; see the logs"
-            work.window = set()
+            work.window = {}
         return len(work.window) > int(state.settings["window_documents"]) // 4
 
     def _next(self, work: _Work) -> list[PendingDocument]:
