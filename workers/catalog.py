@@ -42,8 +42,9 @@ def describe(cls: type[Component]) -> dict[str, Any]:
         entry["outputs"] = list(cls.outputs)
     if issubclass(cls, Trainable) and "components" not in {o.name for o in options_of(cls)}:
         entry["learns"] = True
-    if isinstance(getattr(cls, "dtype", None), str) and cls.dtype != Encoder.dtype:
-        entry["dtype"] = cls.dtype
+    dtype = getattr(cls, "dtype", None)
+    if isinstance(dtype, str) and dtype != Encoder.dtype:
+        entry["dtype"] = dtype
     return entry
 
 
