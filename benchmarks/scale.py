@@ -1,11 +1,12 @@
 """How does cost grow with the number of vectors? One shard of 10 k, 100 k or a million.
 
-Run: OMP_NUM_THREADS=1 python -m benchmarks.scale --rows 10000 100000 --engine hnsw sq8 [--folder DIR]
+Run: OMP_NUM_THREADS=1 python -m benchmarks.scale --rows 10000 100000 --engine hnsw sq8
 
 For each size and engine: build time, bytes a vector on disk and in memory, recall@10, queries a
-second of CPU time of the search task's own code (message in, ``Shard.search``, message out; batches
-of 64) beside the bare engine on the same file with the same effort, and the cold start of a replica.
-Set OMP_NUM_THREADS=1, or waiting threads count as work; indexes are then built by one thread. A folder that is kept is filled once: run again with other engines, or after an interruption.
+second of CPU time of the search task's own code (message in, ``Shard.search``, message out, in
+batches of 64) beside the bare engine on the same file with the same effort, and the cold start of
+a replica. With one OpenMP thread: threads that wait for each other would count as work. A folder
+given by ``--folder`` is filled once: run again with other engines, or after an interruption.
 """
 
 from __future__ import annotations
