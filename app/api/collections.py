@@ -3,13 +3,13 @@
 from typing import Any
 
 from fastapi import APIRouter, Request
-from indexstore.ledger import Ledger
 from starlette.responses import Response
 
 from app.api.health import readiness
 from app.api.house import House, answer, house_of
 from app.api.openapi import answers
 from app.api.schemas.cluster import CollectionList, CollectionResult
+from indexstore.ledger import Ledger
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 

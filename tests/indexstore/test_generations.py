@@ -6,7 +6,7 @@ from indexstore.generations import Generations
 from indexstore.ledger import Ledger
 from indexstore.log import Log
 from indexstore.model import Artefact, Job
-from tests.indexstore.samples import C, EVERYTHING, accept, append, encoded, text_document
+from tests.indexstore.samples import EVERYTHING, C, accept, append, encoded, text_document
 
 
 @pytest.fixture

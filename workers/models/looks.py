@@ -90,4 +90,4 @@ def _cosines() -> NDArray[np.float64]:
 def _bins(cell: NDArray[np.uint8]) -> NDArray[np.float64]:
     count = cell.shape[0] * cell.shape[1]
     channels = [np.bincount(cell[..., c].reshape(-1) >> 4, minlength=_BINS) for c in range(3)]
-    return np.concatenate(channels).astype(np.float64) / count
+    return np.asarray(np.concatenate(channels).astype(np.float64) / count)

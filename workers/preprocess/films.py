@@ -66,7 +66,7 @@ class VideoFrames(FilmPreprocessor):
         "use_phash_weight": None, "drop_raw_data": None, "chunk_spliter": None,
     }  # fmt: skip
 
-    def __init__(  # noqa: PLR0913  (the options of YAML)
+    def __init__(
         self,
         *,
         frame_rate: float = 1.0,
