@@ -12,7 +12,7 @@ from indexstore.document_codec import decode_content
 from indexstore.ledger import Ledger
 from indexstore.manifest import KEEP_SEQS, Manifest, Purged
 from indexstore.model import SegmentInfo
-from indexstore.schema import documents, metadata
+from indexstore.schema import artefacts, documents, jobs
 
 #: Room worth giving back: less than this is used again before anybody misses it.
 _SPARE_BYTES = 1024 * 1024
@@ -68,9 +68,12 @@ def referenced_blobs(ledger: Ledger) -> set[str]:
     for body, live_body in ledger.database.tuples(query, {}):
         for raw in filter(None, (body, live_body)):
             found.update(_blobs_of(decode_content(raw)))
-    artefacts = metadata.tables.get("artefacts")
-    if artefacts is not None:  # what components learnt lies beside the media
-        found.update(name for (name,) in ledger.database.tuples(select(artefacts.c.blob), {}))
+    # What components learnt, and what trainings still read, lies beside the media.
+    lessons = select(jobs.c.payload_hash).where(
+        jobs.c.kind == "train", jobs.c.finished_at.is_(None)
+    )
+    for others in (select(artefacts.c.blob), lessons):
+        found.update(name for (name,) in ledger.database.tuples(others, {}) if name)
     return found
 
 

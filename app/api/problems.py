@@ -228,7 +228,8 @@ def of_dispatch(error: DispatchError) -> Problem:
         members |= {"stage": error.stage, "queue": error.queue}
     if isinstance(error, StageError):
         members["stage"], status = error.stage, error.status_code
-        code = code if status >= 500 else "unprocessable"  # noqa: PLR2004 - whose fault it is
+        if status < 500:  # noqa: PLR2004 - whose fault it is
+            code = "conflict" if status == 409 else "unprocessable"  # noqa: PLR2004 - untrained
     retry = members["retry_after"]
     headers = {"retry-after": str(max(1, math.ceil(retry)))} if retry else None
     return Problem(code, str(error), status=status, headers=headers, members=members)

@@ -6,6 +6,7 @@ from indexstore.generations import Generations
 from indexstore.ledger import Ledger
 from indexstore.log import Log
 from indexstore.model import Artefact, Job
+from indexstore.upkeep import referenced_blobs
 from tests.indexstore.samples import EVERYTHING, C, accept, append, encoded, text_document
 
 
@@ -171,3 +172,15 @@ def test_a_reindexing_makes_the_generation_of_the_newest_artefacts(
     after = generations.next_generation(C), generations.generation_to_learn(C)
 
     assert (before, after) == ((2, 1), (4, 5))
+
+
+def test_blobs_of_artefacts_and_of_open_trainings_are_kept(
+    ledger: Ledger, generations: Generations
+) -> None:
+    """House-keeping spares what was learnt, and what a training has still to read."""
+    generations.keep_artefacts(C, [artefact(1, "learnt")])
+    ended = ledger.open_job(C, kind="train", payload="read")
+    ledger.finish_job(ended.id, "completed")
+    ledger.open_job(C, kind="train", payload="unread")
+
+    assert referenced_blobs(ledger) == {"learnt", "unread"}

@@ -76,7 +76,7 @@ class Housekeeper(threading.Thread):
         listed = state.manifest.all_segments(state.collection, live_only=False)
         known = {segment.path for segment in listed}
         blobs.sweep(state.collection, known, age_s=_ORPHAN_AGE_S)
-        if state.plan.takes_media:
+        if state.plan.takes_media or state.plan.learners:
             kept = referenced_blobs(state.ledger)
             state.media.collect(kept, older_than=time.time() - _MEDIA_AGE_S)
         logger.debug("housekeeper: %s", purged)
