@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-all chaos check format bench clean
+.PHONY: help install dev demo demo-media test test-all chaos check format bench clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ dev: $(VENV)/.dev  ## ... and everything that checks and tests
 
 demo: $(VENV)/.core  ## search everything your Python can do, end to end
 	$(BIN)/python -m app.cli.main demo
+
+demo-media: $(VENV)/.all  ## the same with pictures, films and sounds; FOLDERS="..." names yours
+	$(BIN)/python benchmarks/demo_media.py $(FOLDERS)
 
 test: $(VENV)/.dev  ## the tests that need nothing but this machine
 	$(BIN)/python -m pytest -q -m "not system and not slow"
