@@ -2,9 +2,10 @@
 
 Run: python -m benchmarks.cranfield --data ../shared/data/cranfield
 
-1400 abstracts and 225 queries, through a preprocessor (abstracts whole, by default), MiniLM, the index store's shards and the
-fusion of the reduce stage, in this process. The weights of weighted fusion are chosen on the odd
-queries and judged on the even ones; p is of a paired randomisation test.
+1400 abstracts and 225 queries, through a preprocessor (abstracts whole, by default), MiniLM, the
+index store's shards and the fusion of the reduce stage, in this process. The weights of weighted
+fusion are chosen on the odd queries and judged on the even ones; p is of a paired randomisation
+test.
 """
 
 from __future__ import annotations
@@ -184,9 +185,7 @@ def significance(better: NDArray[np.float64], than: NDArray[np.float64]) -> floa
 
 def best_share(topics: Topics, runs: Mapping[str, Run], learning: NDArray[np.bool_]) -> float:
     """Return the share of the vector index that does best on the learning queries."""
-    means = {
-        share: topics.scores(fused(runs, weighted(share)))[learning].mean() for share in GRID
-    }
+    means = {share: topics.scores(fused(runs, weighted(share)))[learning].mean() for share in GRID}
     return max(means, key=lambda share: float(means[share]))
 
 

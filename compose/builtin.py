@@ -85,11 +85,7 @@ ENGINES = (
         module="indexstore.engines.bm25",
         summary="Full text, ranked by BM25 (tantivy).",
         inputs=("text",),
-        options=(
-            Option("k1", "float", 1.2, doc="How soon repeated words stop counting."),
-            Option("b", "float", 0.75, doc="How much long texts are held back."),
-            Option("language", "str | None", doc="Stemming; none when not given."),
-        ),
+        options=(Option("language", "str | None", doc="Stemming; none when not given."),),
     ),
     Component(
         kind="index",

@@ -1,5 +1,6 @@
 """Do the steps of a flow fit together? Modalities, dimensions, the places of explicit routers."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ EMBEDDING = "embedding"
 #: A modality whose chunks are of another one: frames of a video are images.
 _CUT_INTO: Mapping[str, tuple[str, ...]] = {"video": ("video", "image"), "audio": ("audio",)}
 
+#: How the rankings of several indexes become one: by ranks, or by weighted scores.
+FUSIONS = ("rrf", "weighted")
 #: Worker processes that one flow may ask for.
 MAX_PROCESSES = 4096
 
@@ -36,6 +39,7 @@ def check_flow(flow: Flow, resolved: Mapping[str, Branches], reading: Reading) -
         checked[step.id] = step
     flow = replace(flow, steps=tuple(checked.values()))
     _check_size(flow, reading)
+    _check_fusion(flow, reading)
     for step in flow.of_service("Indexer"):
         _check_dimension(step, joined(flow), resolved[step.id], reading)
     return flow
@@ -48,6 +52,30 @@ def _check_size(flow: Flow, reading: Reading) -> None:
         mark = flow.steps[0].mark
         expected = f"at most {MAX_PROCESSES}"
         reading.add(mark, "services", f"{processes} processes are asked for", expected=expected)
+
+
+def _check_fusion(flow: Flow, reading: Reading) -> None:
+    """The ways of fusing indexes are two, and weights are positive numbers of its Indexers."""
+    score = flow.score
+    if not flow.steps or not score.keys() & {"fusion", "weights"}:
+        return
+    mark = flow.steps[0].mark
+    if score.get("fusion") not in (None, *FUSIONS):
+        problem = f"{str(score['fusion'])[:40]!r} is no way to fuse indexes"
+        reading.add(mark, "score.fusion", problem, expected=" or ".join(FUSIONS))
+    weights = score.get("weights")  # a list of them is of GNES's score functions
+    known = [step.id.lower() for step in flow.of_service("Indexer")]
+    for name, weight in weights.items() if isinstance(weights, Mapping) else ():
+        if name not in known:
+            problem = f"{str(name)[:40]!r} is no index of this flow"
+            reading.add(mark, "score.weights", problem, expected=" or ".join(known) or "none")
+        elif not _is_weight(weight):
+            problem = f"the weight of {name!r} is no number of 0 or more"
+            reading.add(mark, "score.weights", problem, expected="a number such as 1.0")
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _by_modality(branches: Branches) -> dict[str, Resolved]:

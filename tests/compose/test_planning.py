@@ -8,7 +8,7 @@ import msgpack
 import pytest
 
 from compose.catalog import Catalog
-from compose.errors import FlowTopologyError
+from compose.errors import FlowError, FlowTopologyError
 from compose.flow import Flow
 from compose.load import load_flow
 from compose.plan import ComponentSpec, Plan
@@ -196,7 +196,7 @@ def test_a_reducer_by_name_is_how_shards_reduce(plan: PlanText) -> None:
         (("replicas: 2", "replicas: 5"), True),
         (("name: wide", "name: wide\nport: 99"), True),
         (("shards: 3", "shards: 7"), True),
-        (("uses: bm25", "uses: bm25, with: {k1: 2.0}"), True),
+        (("uses: bm25", "uses: bm25, with: {language: english}"), True),
         (("Preprocessor,", "Preprocessor, with: {min_sent_len: 1},"), True),
         (("Preprocessor,", "Preprocessor, with: {threads: 4},"), True),
         (("Encoder,", "Encoder, uses: minilm, queue: gpu,"), True),
@@ -235,3 +235,20 @@ def test_the_fingerprint_covers_the_code_of_plugins(
 def test_a_collection_is_named_after_its_flow(name: str, collection: str) -> None:
     """The name is made fit for queues, files and URLs."""
     assert collection_of(name) == collection
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        "{fusion: best}",
+        "{weights: {near: 1.0}}",
+        "{weights: {indexer0: heavy}}",
+        "{weights: {indexer0: -1}}",
+    ],
+)
+def test_a_fusion_that_means_nothing_is_refused(plan: PlanText, score: str) -> None:
+    """An unknown way, an index that the flow lacks, a weight that is none."""
+    steps = "- {name: Encoder, uses: Hashing}\n- {name: Indexer, id: indexer0, uses: hnsw}\n"
+
+    with pytest.raises(FlowError, match=r"score\."):
+        plan(f"services:\n{steps}score: {score}\n")

@@ -1,5 +1,6 @@
 """Every engine keeps the contract; the registry knows them by name."""
 
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -124,3 +125,19 @@ def test_codes_are_equal_or_not(tmp_path: Path, engine: str) -> None:
     scores, found = made.search(rows[:1], 3)
 
     assert (scores.tolist(), found.tolist()) == ([[1.0, 0.75, 0.0]], [[0, 1, 2]])
+
+
+def test_a_rotation_is_learnt_in_bounded_time(tmp_path: Path) -> None:
+    """OPQ's rounds and rows are bounded, and what it builds still finds its neighbours."""
+    rows = np.random.default_rng(5).standard_normal((3000, 16)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    options = {"factory": "OPQ4,IVF16,PQ4x4", "nprobe": 16}
+    engine = create(IndexConfig("v", engine="faiss", options=options), dim=16)
+
+    started = time.monotonic()
+    engine.build(rows, tmp_path / "engine.bin")
+    engine.open(tmp_path / "engine.bin")
+    _, found = engine.search(rows[:20], 200)
+
+    assert time.monotonic() - started < 60
+    assert sum(row in found[row] for row in range(20)) >= 18

@@ -34,9 +34,10 @@ class Fusion:
     @classmethod
     def of(cls, score: Mapping[str, Any]) -> Self:
         """Return what the flow says."""
+        weights = score.get("weights")
         return cls(
             score.get("fusion") or "rrf",
-            score.get("weights") or {},
+            weights if isinstance(weights, Mapping) else {},  # a list is of score functions
             int(score.get("rank_constant") or RANK_CONSTANT),
         )
 
