@@ -13,7 +13,9 @@ from tests.workers.pictures import drawn
 RATE = 10  # frames a second of films made here
 
 
-def film(scenes: Sequence[int], *, length: int = 20, codec: str = "mpeg4") -> bytes:
+def film(
+    scenes: Sequence[int], *, length: int = 20, codec: str = "mpeg4", picture: Any = drawn
+) -> bytes:
     """Return a film: for each seed a still scene of so many frames."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4" if codec != "ffv1" else "matroska") as container:
@@ -21,7 +23,7 @@ def film(scenes: Sequence[int], *, length: int = 20, codec: str = "mpeg4") -> by
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         stream.bit_rate = 2_000_000
         for seed in scenes:
-            frame = av.VideoFrame.from_ndarray(drawn(96, 64, seed=seed), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(picture(96, 64, seed=seed), format="rgb24")
             for _ in range(length):
                 frame.pts = None
                 container.mux(stream.encode(frame))

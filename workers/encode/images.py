@@ -152,7 +152,7 @@ class ConSE(EfficientNetLite):
 
     def rows(self, pictures: Sequence[NDArray[np.uint8]]) -> Floats:
         """Return the likely classes' names, as a vector."""
-        logits = self.run(pictures, "logits") / self.temperature
+        logits = self.run([_squared(p) for p in pictures], "logits") / self.temperature
         likely = np.exp(logits - logits.max(axis=1, keepdims=True))
         likely /= likely.sum(axis=1, keepdims=True)
         return np.asarray(likely @ self._names, np.float32)
@@ -254,6 +254,20 @@ class OnnxImageEncoder(PictureEncoder):
         else:
             pixels = self.scaled(pictures, self._size, self.mean, self.spread)
         return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1)) if self._is_last else pixels
+
+
+def _squared(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture as a square, filled up in its border's colour: nothing is squeezed."""
+    height, width = picture.shape[:2]
+    if height == width:
+        return picture
+    edges = (picture[0], picture[-1], picture[:, 0], picture[:, -1])
+    side = max(height, width)
+    square = np.empty((side, side, 3), np.uint8)
+    square[:] = np.median(np.concatenate(edges), axis=0)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = picture
+    return square
 
 
 @cache
