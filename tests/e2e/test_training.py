@@ -82,7 +82,7 @@ def test_before_training_every_use_says_how_to_mend_it(it: Deployment) -> None:
     )
 
     document = it.client.get(f"/v1/collections/{it.collection}/documents/early").json()
-    assert answer.status_code == 409
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     assert "gnes train" in answer.json()["detail"]
     assert document["status"] == "failed"
     assert "gnes train" in document["error"]
@@ -145,16 +145,23 @@ def test_a_flow_without_learners_has_nothing_to_train(text_deployment: Deploymen
     assert "nothing to train" in answer.json()["detail"]
 
 
-def test_the_command_line_trains(it: Deployment, tmp_path: Path) -> None:
-    """`gnes train FILE` waits for the end and says how it ended."""
+def test_the_command_line_trains_and_reindexes(it: Deployment, tmp_path: Path) -> None:
+    """`gnes train FILE` and `gnes reindex` wait for the end and say how it ended."""
     lines = tmp_path / "sentences.txt"
     lines.write_text("\n".join(document["text"] for document in texts(4)))
+    before = generation(it)
 
-    command = [sys.executable, "-m", "app.cli.main", "train", str(lines), "--server", it.url]
-    done = subprocess.run(
-        command, cwd=ROOT, env=it.environment, capture_output=True, text=True, timeout=120,
-        check=False,
+    for arguments in (["train", str(lines)], ["reindex"]):
+        done = gnes(it, *arguments)
+        assert done.returncode == 0, done.stderr
+        assert "completed" in done.stdout
+
+    assert generation(it) == before + 1
+
+
+def gnes(it: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command against the deployment's server."""
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli.main", *arguments, "--server", it.url],
+        cwd=ROOT, env=it.environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
-
-    assert done.returncode == 0, done.stderr
-    assert "completed" in done.stdout
