@@ -1,12 +1,13 @@
 """How does cost grow with the number of vectors? One shard of 10 k, 100 k or a million.
 
-Run: OMP_NUM_THREADS=1 python -m benchmarks.scale --rows 10000 100000 --engine hnsw sq8
+Run: OMP_NUM_THREADS=2 python -m benchmarks.scale --rows 10000 100000 --engine hnsw sq8
 
 For each size and engine: build time, bytes a vector on disk and in memory, recall@10, queries a
 second of CPU time of the search task's own code (message in, ``Shard.search``, message out, in
 batches of 64) beside the bare engine on the same file with the same effort, and the cold start of
-a replica. With one OpenMP thread: threads that wait for each other would count as work. A folder
-given by ``--folder`` is filled once: run again with other engines, or after an interruption.
+a replica. Building uses the OpenMP threads it is given, searching one: threads that wait for each
+other would count as work. A folder given by ``--folder`` is filled once: run again with other
+engines, or after an interruption.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from benchmarks.vectors import clustered, recall_at
 from compose.plan import IndexPlan, Plan
 from compose.wire import codec
 from compose.wire.messages import QueryBatch, SearchParams
+from indexstore.engines.faiss_library import faiss, use_thread_budget
 from indexstore.model import IndexConfig
 from indexstore.nearest import REFINE, SLACK
 from indexstore.query import ShardQuery
@@ -127,6 +129,7 @@ def measured(folder: Path, count: int, engine: str, write_s: float) -> Row:
         note.write_text(str(store.build(config)))
     cold_s, memory = replica(folder, count, engine)
     shard = store.open(config)
+    use_one_thread()
     queries = clustered(QUERIES, seed=2)
     exact = exact_of(queries, count)
     recall = recall_at(LIMIT, found_by(shard, queries), exact)
@@ -138,6 +141,12 @@ def measured(folder: Path, count: int, engine: str, write_s: float) -> Row:
         count, engine, write_s, float(note.read_text()), size / count, memory / count,
         recall, rate, bare, cold_s,
     )  # fmt: skip
+
+
+def use_one_thread() -> None:
+    """Search with one thread from now on, whatever builds were granted."""
+    use_thread_budget()
+    faiss.omp_set_num_threads(1)
 
 
 def exact_of(queries: Vectors, count: int) -> Any:
