@@ -12,8 +12,7 @@ from indexstore.engines.faiss_library import faiss, use_thread_budget
 
 BUILD_BLOCK = 50_000  # rows added at a time, so that a mapped matrix is never copied whole
 SCAN_BELOW = 0.06  # share of allowed rows under which a scan of them is faster and surer
-SCAN_ROWS = 12_000  # so few rows are scanned in the time of three graph searches, and surely
-WIDENING = 0.45  # measured: recall with 10 % to 99 % allowed is then that without a filter
+WIDENING = 0.45  # measured where filter and vectors are independent: recall stays that of no filter
 FILTER_MARGIN = 1.5  # wider still, as allowed rows may lie on the far side of a query
 #: faiss's header leaves the rows at an odd multiple of 2 bytes; numpy copies what is not aligned.
 PADDING = b"\0\0"
@@ -87,7 +86,7 @@ class HnswEngine(Engine):
         """Return what to search with some rows forbidden: the graph, or the rows themselves."""
         share = allowed.count / self.count
         selector = faiss.IDSelectorBitmap(allowed.packed)
-        if share < SCAN_BELOW or allowed.count <= SCAN_ROWS:
+        if share < SCAN_BELOW:
             return self._storage, faiss.SearchParameters(sel=selector)
         # Forbidden rows still take their place among those kept in mind: keep more of them.
         wide = int((effort or self.options["ef"]) * FILTER_MARGIN * share**-WIDENING)
