@@ -76,7 +76,7 @@ def test_a_queue_that_the_flow_lacks_is_refused_by_name(
 def test_flower_shows_tasks_under_readable_names(
     text_deployment: Deployment, tmp_path: Path
 ) -> None:
-    """``celery -A app flower`` lists the workers and the tasks they run."""
+    """``celery -A app flower`` lists the tasks that run once workers send events."""
     it = text_deployment
     log = tmp_path / "flower.log"
     port = free_port()
@@ -94,6 +94,8 @@ def test_flower_shows_tasks_under_readable_names(
         return {row["name"] for row in rows.values()}
 
     arguments = ("flower", f"--port={port}", "--address=127.0.0.1")
+    with typed(it, tmp_path / "control.log", "control", "enable_events") as control:
+        control.wait(timeout=30)
     # SIGKILL: Flower holds nothing, and its own shutdown waits for replies of every worker.
     with typed(it, log, *arguments, how=signal.SIGKILL):
         wanted = {"gnes.preprocess.query", "gnes.encode.query", "gnes.search", "gnes.reduce"}
