@@ -94,9 +94,7 @@ def highlighted(part: Part, text: str, chunk: int) -> str:
     pieces, at = [], start
     for first, last in spans:
         if first < end:
-            pieces.append(
-                f"{html.escape(body[at:first])}<em>{html.escape(body[first:last])}</em>"
-            )
+            pieces.append(f"{html.escape(body[at:first])}<em>{html.escape(body[first:last])}</em>")
             at = last
     pieces.append(html.escape(body[at : max(at, end)]))
     return ("…" if start else "") + "".join(pieces) + ("…" if max(at, end) < len(body) else "")

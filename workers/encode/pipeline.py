@@ -173,9 +173,7 @@ def _further(component: Encoder, rows: Rows) -> Rows:
 
 def _tagged(chunks: Sequence[Chunk], sources: Sequence[Chunk]) -> list[Chunk]:
     """Return chunks with the tags of what they were made of: some components learn from them."""
-    return [
-        replace(chunk, tags=source.tags) for chunk, source in zip(chunks, sources, strict=True)
-    ]
+    return [replace(chunk, tags=source.tags) for chunk, source in zip(chunks, sources, strict=True)]
 
 
 def _as_chunks(rows: Rows) -> list[Chunk]:
