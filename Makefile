@@ -50,7 +50,7 @@ demo-media: $(VENV)/.all  ## the same with pictures, films and sounds; FOLDERS="
 test: $(VENV)/.dev  ## the tests that need nothing but this machine
 	$(BIN)/python -m pytest -q -m "not system and not slow"
 
-test-all: test $(VENV)/.all  ## ... and those that need optional and system packages (see .ci/run)
+test-all: $(VENV)/.all  ## ... and those that need optional and system packages (see .ci/run)
 	GNES_TEST_ALL=1 $(BIN)/python -m pytest -q -m "system or slow or optional"
 
 chaos: $(VENV)/.dev  ## kill 200 processes under load and compare with a model; SEED=N replays a run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,9 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
-
-from app.supervisor.broker import free_port
 from tests.e2e.deployment import ROOT, Deployment, wait_until
 
 
@@ -71,32 +67,3 @@ def test_a_queue_that_the_flow_lacks_is_refused_by_name(
     assert status == 2
     assert "no queue 'encoder' (did you mean 'encode'?)" in text
     assert "search.text.1" in text
-
-
-def test_flower_shows_tasks_under_readable_names(
-    text_deployment: Deployment, tmp_path: Path
-) -> None:
-    """``celery -A app flower`` lists the tasks that run once workers send events."""
-    it = text_deployment
-    log = tmp_path / "flower.log"
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    os.environ.pop("FLOWER_PORT", None)
-    it.environment["FLOWER_UNAUTHENTICATED_API"] = "true"
-
-    def tasks() -> set[str]:
-        it.search("anything", limit=1)
-        try:
-            answer = httpx2.get(f"{url}/api/tasks", params={"limit": 100}, timeout=5)
-        except httpx2.TransportError:
-            return set()
-        rows = answer.json() if answer.status_code == httpx2.codes.OK else {}
-        return {row["name"] for row in rows.values()}
-
-    arguments = ("flower", f"--port={port}", "--address=127.0.0.1")
-    with typed(it, tmp_path / "control.log", "control", "enable_events") as control:
-        control.wait(timeout=30)
-    # SIGKILL: Flower holds nothing, and its own shutdown waits for replies of every worker.
-    with typed(it, log, *arguments, how=signal.SIGKILL):
-        wanted = {"gnes.preprocess.query", "gnes.encode.query", "gnes.search", "gnes.reduce"}
-        wait_until(lambda: wanted <= tasks(), 60, log.read_text)
