@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -26,6 +27,9 @@ class Limits(BaseModel):
     """What one request may ask for; each error names the limit it met."""
 
     max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="bytes of one request body")
+    max_upload_bytes: int = Field(
+        4 << 30, ge=1024, description="bytes of one uploaded content, or of a form with files"
+    )
     max_batch: int = Field(10_000, ge=1, description="documents in one write")
     max_text_chars: int = Field(1_000_000, ge=1, description="characters of one document's text")
     max_query_chars: int = Field(20_000, ge=1, description="characters of one query's text")
@@ -45,7 +49,17 @@ class Fetch(BaseModel):
     max_bytes: int = Field(256 * 1024 * 1024, ge=1, description="bytes of one medium")
     timeout_s: float = Field(30.0, gt=0, description="seconds for one medium, redirects included")
     max_redirects: int = Field(5, ge=0)
-    allow_private: bool = Field(default=False, description="also from private addresses")
+    allowed_networks: tuple[str, ...] = Field(
+        (), description="private networks that media may come from, such as 10.1.0.0/16"
+    )
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse at the start what is no network."""
+        for network in value:
+            ip_network(network)
+        return value
 
 
 class Settings(BaseSettings):

@@ -31,8 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from workers.component import Chunk, Encoder, Preprocessor, Source
 from workers.encode.images import ConSE, ConSEText, EfficientNetLite
 from workers.encode.sounds import MFCC, SoundEffects
-from workers.preprocess.films import VideoFrames, VideoShots
+from workers.preprocess.films import VideoFrames
 from workers.preprocess.images import WholeImage
+from workers.preprocess.shots import VideoShots
 from workers.preprocess.sounds import WholeSound
 from workers.testing import ready
 

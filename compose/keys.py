@@ -53,6 +53,8 @@ FLOW = (
 )  # fmt: skip
 
 WORKERS = (
+    Key("fetch", "Workers that bring media from the web.", _COUNT),
+    Key("preview", "Workers that make thumbnails and clips of media.", _COUNT),
     Key("index", "Workers that append documents to the log.", _COUNT),
     Key("reduce", "Workers that merge the answers of shards.", _COUNT),
     Key("build", "Workers that build segments.", _COUNT),

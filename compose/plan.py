@@ -13,8 +13,8 @@ from typing import Any, Literal
 #: Queues beside those of stages and shards: every flow writes and tidies, one with an Indexer
 #: reduces as well.
 INDEX_QUEUE, REDUCE_QUEUE, BUILD_QUEUE = "index", "reduce", "build"
-#: The queue on which media are brought from the web; only of flows that take media.
-FETCH_QUEUE = "fetch"
+#: Queues of flows that take media: media are brought from the web, and made small to look at.
+FETCH_QUEUE, PREVIEW_QUEUE = "fetch", "preview"
 MEDIA = frozenset({"image", "video", "audio"})
 
 #: The branch that takes every modality which has no branch of its own.
@@ -138,7 +138,8 @@ class Plan:
         """Return (queue, number of worker processes) for every queue, each queue once."""
         groups: dict[str, int] = {}
         if self.takes_media:
-            groups[FETCH_QUEUE] = self.worker_replicas.get(FETCH_QUEUE, 1)
+            for queue in (FETCH_QUEUE, PREVIEW_QUEUE):
+                groups[queue] = self.worker_replicas.get(queue, 1)
         for stage in self.stages:
             groups[stage.queue] = max(groups.get(stage.queue, 0), stage.replicas)
         # The dispatcher lives with the index queue, so a flow without an Indexer has it too.
@@ -155,8 +156,13 @@ class Plan:
         return tuple(stage for stage in self.stages if stage.kind == kind)
 
     def asked(self, mode: str) -> tuple[int, ...]:
-        """Return the places of the indexes that a search of this mode asks."""
+        """Return the places of the indexes that a search of this mode may ask."""
         return tuple(at for at, index in enumerate(self.indexes) if mode in {"hybrid", index.kind})
+
+    def vectors_of(self, modality: str) -> tuple[str, ...]:
+        """Return the names of the vectors that a content of this modality gets."""
+        stages = self.stages_of("encode")
+        return tuple(stage.vector for stage in stages if stage.component(modality) is not None)
 
     @property
     def rescores(self) -> bool:
@@ -169,10 +175,6 @@ class Plan:
         if not (self.rescores or self.reducers):
             return 0
         return int(self.score.get("candidates", CANDIDATES))
-
-    def fuses(self, mode: str) -> bool:
-        """Tell whether the answers of several indexes become one ranking."""
-        return len(self.asked(mode)) > 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain dicts, lists, strings and numbers."""

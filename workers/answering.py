@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from compose.wire import codec, names
-from compose.wire.messages import QueryBatch, Reply
+from compose.wire.messages import Errand, QueryBatch, Reply
 from workers.runtime import runtime
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,26 @@ def answer_failure(wire: Mapping[str, Any], stage: str, error: Exception) -> Non
         return
     status = int(getattr(error, "status", 500))
     reply(to, Reply(batch_id, failed_stage=stage, failure=str(error), status=status))
+
+
+def run_errand(
+    wire: Mapping[str, Any], stage: str, work: Callable[[Errand], tuple[Any, ...]]
+) -> None:
+    """Do what the API asked for, and answer with what came of it, or why nothing did.
+
+    Args:
+        wire: the message.
+        stage: who does it, as it stands in problems.
+        work: does it and returns the parts of the answer.
+    """
+    try:
+        errand = Errand.from_wire(wire)
+        if errand.is_late():
+            return
+        reply(errand.reply_to, Reply(errand.batch_id, parts=work(errand)))
+    except Exception as error:
+        logger.exception("%s: an errand failed", stage)
+        answer_failure(wire, stage, error)
 
 
 def as_query_stage(

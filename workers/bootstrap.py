@@ -18,6 +18,7 @@ from workers.build.housekeeping import Housekeeper
 from workers.heartbeat import Heartbeat
 from workers.holding import Holder
 from workers.index.dispatcher import Dispatcher
+from workers.keeping import Keeper
 from workers.runtime import Runtime, runtime
 from workers.search.serving import Tailer, serving
 
@@ -76,6 +77,8 @@ def start_services(sender: Any = None, **_: Any) -> None:
     _services.append(heartbeat)
     if str(state.settings["broker_url"]).startswith(("redis", "valkey")):
         _services.append(Holder(sender, state))
+    if state.stages_here() or names.FETCH_QUEUE in state.queues:
+        _services.append(Keeper(state))
     if state.shards_here():
         _services.append(Tailer(serving(), state, heartbeat.tell))
     if names.INDEX_QUEUE in state.queues:

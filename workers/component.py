@@ -17,9 +17,10 @@ import json
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from typing import Any, BinaryIO, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +36,18 @@ Rows = NDArray[Any]
 Floats = NDArray[np.float32]
 State = Mapping[str, NDArray[Any]]
 
+Cursor = dict[str, Any]
+"""Where a streaming preprocessor goes on: plain values and arrays."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One document or query as a preprocessor sees it: a text, or the bytes of a medium.
+    """One document or query as a preprocessor sees it: a text, or a medium.
 
-    Inside a pipeline it is a chunk of the preprocessor before: then media come as ``array``, and
-    ``origins`` says for each character of ``text`` where it stands in the original.
+    A medium comes as ``data``, or as a file that ``opener`` opens, for it may be larger than the
+    memory: read it by ``open`` or ``read``. Inside a pipeline a source is a chunk of the
+    preprocessor before: then media come as ``array``, and ``origins`` says for each character of
+    ``text`` where it stands in the original.
     """
 
     modality: Modality
@@ -50,6 +56,23 @@ class Source:
     array: NDArray[Any] | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
     origins: NDArray[np.int32] | None = None
+    opener: Callable[[], BinaryIO] | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it holds the content of a file."""
+        return self.data is not None or self.opener is not None
+
+    def open(self) -> BinaryIO:
+        """Return the medium as a file; close it after use."""
+        return self.opener() if self.opener is not None else BytesIO(self.data or b"")
+
+    def read(self) -> bytes:
+        """Return the medium as a whole; only for what is known to be small."""
+        if self.data is not None:
+            return self.data
+        with self.open() as file:
+            return file.read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +99,28 @@ class Chunk:
     array: NDArray[Any] | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
     origins: NDArray[np.int32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """How much each of some chunks counts and where it stands, in columns.
+
+    Attributes:
+        weights: float (n,). spans: float (n, 2) or (n, 4).
+    """
+
+    weights: NDArray[np.float64]
+    spans: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, chunks: Sequence[Chunk]) -> Self:
+        """Return the columns of some chunks."""
+        weights = np.array([chunk.weight for chunk in chunks], np.float64)
+        width = max((len(chunk.span) for chunk in chunks), default=2)
+        spans = np.full((len(chunks), width), -1.0)
+        for row, chunk in zip(spans, chunks, strict=True):
+            row[: len(chunk.span)] = chunk.span
+        return cls(weights, spans)
 
 
 class Tally:
@@ -159,6 +204,53 @@ class Preprocessor(Component):
         Raises:
             ContentError: nothing can be made of this source; it fails alone.
         """
+
+
+class Streaming(Preprocessor):
+    """Cuts what may be too long to hold, chunk by chunk, and can go on where it was stopped.
+
+    In the pauses of ``stream`` a worker may hand on what came so far, turn to a query, and let
+    another worker go on. So memory and the time that others wait are bounded, however long the
+    medium is.
+    """
+
+    @abstractmethod
+    def stream(self, source: Source, cursor: Cursor) -> Generator[Chunk | None]:
+        """Yield the chunks from where ``cursor`` says, in order; None now and then, as a pause.
+
+        Args:
+            source: the medium.
+            cursor: empty at first. Before each pause it is made to say all that is needed to go on
+                after it, in plain values and arrays; it may hold what ``settle`` wants, too.
+
+        Raises:
+            ContentError: nothing can be made of this source; it fails alone.
+        """
+
+    def settle(self, placed: Placed, cursor: Cursor) -> Placed:
+        """Return final weights and spans once all chunks are known; weight 0 leaves one out."""
+        del cursor
+        return placed
+
+    def apply(self, source: Source) -> list[Chunk]:
+        """Cut the whole source at once."""
+        cursor: Cursor = {}
+        chunks = [chunk for chunk in self.stream(source, cursor) if chunk is not None]
+        return self.settled(chunks, cursor)
+
+    def settled(self, chunks: Sequence[Chunk], cursor: Cursor) -> list[Chunk]:
+        """Return all chunks of a stream that has ended as they are in the end."""
+        placed = self.settle(Placed.of(chunks), cursor)
+        kept = [place for place, weight in enumerate(placed.weights.tolist()) if weight > 0]
+        return [
+            replace(
+                chunks[place],
+                position=position,
+                weight=float(placed.weights[place]),
+                span=tuple(placed.spans[place].tolist()),
+            )
+            for position, place in enumerate(kept)
+        ]
 
 
 class Encoder(Component):

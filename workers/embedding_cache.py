@@ -20,7 +20,7 @@ def content_key(item: DocumentItem) -> str:
 
 def recall(state: Runtime, items: Sequence[DocumentItem], generation: int) -> list[DocumentItem]:
     """Return the items, those encoded before by the same components with what they made."""
-    if not state.settings["cache_bytes"]:
+    if not state.settings["cache_bytes"] or not items:
         return list(items)
     keys = [content_key(item) for item in items]
     known = state.cache.get(state.lineage(generation), keys)
@@ -32,7 +32,7 @@ def recall(state: Runtime, items: Sequence[DocumentItem], generation: int) -> li
 
 def remember(state: Runtime, items: Sequence[DocumentItem], generation: int) -> None:
     """Keep what was made of the items that succeeded."""
-    if not state.settings["cache_bytes"]:
+    if not state.settings["cache_bytes"] or not items:
         return
     tables = {content_key(item): table for item in items if (table := table_of(item)) is not None}
     state.cache.put(state.lineage(generation), tables)

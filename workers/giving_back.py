@@ -11,6 +11,8 @@ from redis.exceptions import RedisError
 
 from compose.wire import codec, names
 from compose.wire.messages import DocumentBatch
+from indexstore.errors import StorageFullError
+from workers.keeping import hand
 from workers.runtime import runtime
 
 logger = logging.getLogger(__name__)
@@ -45,7 +47,11 @@ def as_document_stage(wire: Mapping[str, Any], work: Callable[[DocumentBatch], N
         give_back(batch, counts=True)
         return
     try:
-        work(batch)
+        with hand.holding(batch.collection, [item["doc_id"] for item in batch.items]):
+            work(batch)
+    except StorageFullError as error:
+        logger.warning("%s: %s; its documents are sent again", batch.batch_id, error)
+        give_back(batch, counts=False)
     except Exception:
         logger.exception("%s failed; its documents are sent one by one", batch.batch_id)
         give_back(batch, counts=True)

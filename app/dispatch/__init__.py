@@ -17,6 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from app.dispatch.asking import asked_by
 from app.dispatch.coalescer import Coalescer
 from app.dispatch.errors import NotReadyError, StageError
 from app.dispatch.exchange import Exchange
@@ -28,8 +29,9 @@ from app.dispatch.replies import Replies
 from app.dispatch.writes import Writer
 from app.settings import Settings
 from compose.plan import Plan
-from compose.wire import presence
-from compose.wire.messages import SearchParams
+from compose.wire import chords, presence
+from compose.wire.chords import Call
+from compose.wire.messages import Errand, Reply, SearchParams
 from compose.wire.presence import Announcement, Directory
 from indexstore.ledger import Ledger
 from indexstore.model import Acceptance, Deletion, Document, Job
@@ -84,6 +86,7 @@ class Dispatch:
             replies=self._replies,
             priority=0 if self.settings.broker_url.startswith(("redis", "valkey")) else 9,
         )
+        self._exchange = exchange
         runner = QueryRunner(exchange, plan=self.plan, api_id=self.api_id, directory=self.directory)
         self.inspector = Inspector(
             exchange, plan=self.plan, api_id=self.api_id, directory=self.directory
@@ -118,8 +121,9 @@ class Dispatch:
         query = replace(query, deadline=started + query.timeout_s)
         min_seq = await self.min_seq(query.token, query.timeout_s)
         params = self._params(query)
-        is_encoded = query.vector is not None or params.mode == "text"
-        key = BatchKey(params, query.timeout_s, min_seq, is_encoded, query.modality)
+        is_encoded = query.vector is not None or query.rows is not None or params.mode == "text"
+        vectors = tuple(sorted(query.rows or ()))
+        key = BatchKey(params, query.timeout_s, min_seq, is_encoded, query.modality, vectors)
         try:
             async with asyncio.timeout(query.deadline + _LATE_S - time.time()):
                 return await (self._vectors if is_encoded else self._texts).ask(key, query)
@@ -135,6 +139,35 @@ class Dispatch:
     async def embed(self, texts: Sequence[str], *, timeout_s: float) -> NDArray[np.float32]:
         """Return the flow's embedding of each text: float32 (n, d)."""
         return await self._runner.embed(texts, timeout_s=timeout_s)
+
+    async def embed_content(
+        self, modality: str, content: str | bytes, *, timeout_s: float
+    ) -> Reply:
+        """Return the embeddings of one text or medium, by vector, with its chunks' weights."""
+        return await self._runner.embed_content(modality, content, timeout_s=timeout_s)
+
+    async def errand(
+        self, task: str, queue: str, arguments: Mapping[str, Any], *, timeout_s: float
+    ) -> tuple[Any, ...]:
+        """Have a worker do something with a medium, and return what came of it.
+
+        Raises:
+            NotReadyError: nobody does such things now. StageError: it could not be done.
+            DeadlineError: it took too long.
+        """
+        if not self.directory.serving(queue):
+            cure = f"start `celery -A app worker -Q {queue}`"
+            raise NotReadyError(f"nobody consumes queue {queue!r}", cure)
+        order = Errand(uuid.uuid4().hex, self.api_id, arguments, time.time() + timeout_s)
+        call = Call(task, queue, order.to_wire())
+        reply: Reply = await self._exchange.ask(
+            order.batch_id,
+            lambda app, priority: chords.send(app, call, priority=priority),
+            timeout_s=timeout_s,
+            stage=queue,
+            queue=queue,
+        )
+        return reply.parts
 
     async def submit(
         self,
@@ -209,6 +242,8 @@ class Dispatch:
             highlight=query.highlight,
             explain=query.explain,
             mode=mode,
+            asked=asked_by(query, self.plan, mode),
+            weights=query.weights,
         )
 
     def _coalescer(

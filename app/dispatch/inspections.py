@@ -78,19 +78,27 @@ class Inspector:
         return sorted(doc_id for part in parts for doc_id in part)[:limit]
 
     async def vectors_of(
-        self, doc_ids: Sequence[str], *, min_seq: int, timeout_s: float
+        self, doc_ids: Sequence[str], *, index: int, min_seq: int, timeout_s: float
     ) -> dict[str, Vectors]:
-        """Return the chunks' vectors and weights of stored documents, by id."""
+        """Return the chunks' vectors and weights of documents that an index holds, by id."""
         arguments = {"doc_ids": list(doc_ids)}
-        parts = await self._ask("vectors_of", arguments, min_seq=min_seq, timeout_s=timeout_s)
+        parts = await self._ask(
+            "vectors_of", arguments, index=index, min_seq=min_seq, timeout_s=timeout_s
+        )
         return {
             doc_id: (rows, weights) for part in parts for doc_id, (rows, weights) in part.items()
         }
 
     async def _ask(
-        self, what: Any, arguments: Mapping[str, Any], *, min_seq: int, timeout_s: float
+        self,
+        what: Any,
+        arguments: Mapping[str, Any],
+        *,
+        min_seq: int,
+        timeout_s: float,
+        index: int = 0,
     ) -> list[Any]:
-        """Return what each shard said.
+        """Return what each shard of an index said; of most things every index knows the same.
 
         Raises:
             NotReadyError: a shard is away. StageError: a shard refused or failed, or the flow has
@@ -100,17 +108,16 @@ class Inspector:
             raise StageError("search", "this flow has no Indexer, so nothing can be asked", 422)
         deadline = time.time() + timeout_s
         order = Inspection(uuid.uuid4().hex, self._api_id, what, arguments, min_seq, deadline)
-        place = self._place(what)
-        index = self._plan.indexes[place]
-        for shard in range(index.shards):
-            if (place, shard) not in self._directory.ready_shards():
+        asked = self._plan.indexes[index]
+        for shard in range(asked.shards):
+            if (index, shard) not in self._directory.ready_shards():
                 raise NotReadyError(
                     f"shard {shard} is away, and an answer without it would be wrong",
-                    f"start `celery -A app worker -Q {index.queue(shard)}`",
+                    f"start `celery -A app worker -Q {asked.queue(shard)}`",
                 )
         headers = [
-            Call(names.INSPECT, index.queue(shard), replace(order, target=(place, shard)).to_wire())
-            for shard in range(index.shards)
+            Call(names.INSPECT, asked.queue(shard), replace(order, target=(index, shard)).to_wire())
+            for shard in range(asked.shards)
         ]
         body = Call(
             names.GATHER,
@@ -122,22 +129,9 @@ class Inspector:
             lambda app, priority: fan_out(app, order.batch_id, headers, body, priority=priority),
             timeout_s=timeout_s,
             stage="search",
-            queue=index.queue(0),
+            queue=asked.queue(0),
         )
         return [_answer(part) for part in reply.parts]
-
-    def _place(self, what: str) -> int:
-        """Return the index to ask: the first, as all know all documents; of vectors, one of them.
-
-        Raises:
-            StageError: the flow has no vector index.
-        """
-        if what != "vectors_of":
-            return 0
-        asked = self._plan.asked("vector")
-        if not asked:
-            raise StageError("search", "this flow has no vector index to take vectors from", 422)
-        return asked[0]
 
 
 def _answer(part: Mapping[str, Any]) -> Any:

@@ -63,7 +63,7 @@ class QueryRunner:
         started = time.perf_counter()
         # Each query is dropped at its own deadline; the last of them bounds the batch.
         deadline = max(query.deadline for query in queries)
-        reply = await self._answer(self._batch(key, queries, deadline), key.params.mode)
+        reply = await self._answer(self._batch(key, queries, deadline), key.params.asked)
         answers = _answers(reply, queries, started)
         for query in reply.short:
             if key.params.slack < key.params.limit * _REFILL_FACTOR**3:
@@ -73,7 +73,7 @@ class QueryRunner:
     def late(self, key: BatchKey, waited_s: float) -> DeadlineError:
         """Return the error of a query whose time was up; it names the likeliest culprit."""
         stages = () if key.is_encoded else self._plan.stages
-        return self._late_on(self._path(stages, self._wanted(key.params.mode)), waited_s)
+        return self._late_on(self._path(stages, self._wanted(key.params.asked)), waited_s)
 
     async def embed(self, texts: Sequence[str], *, timeout_s: float) -> NDArray[np.float32]:
         """Return the embedding of each text as one chunk: float32 (n, d).
@@ -84,27 +84,59 @@ class QueryRunner:
         encoders = [stage.index for stage in self._plan.stages if stage.kind == "encode"]
         if not encoders:
             raise StageError("encode", "this flow has no encoder", 422)
-        deadline = time.time() + timeout_s
-        batch = QueryBatch(
-            batch_id=uuid.uuid4().hex,
-            reply_to=self._api_id,
-            collection=self._plan.collection,
-            deadline=deadline,
-            queries=len(texts),
-            params=SearchParams().to_wire(),
-            targets=(),
-            generation=self._directory.generation(),
+        batch = replace(
+            self._order(len(texts), timeout_s),
             stage=encoders[0],
             chunk_texts=tuple(texts),
             owners=np.arange(len(texts), dtype=np.int32),
             weights=np.ones(len(texts), np.float32),
-            sent_at=time.time(),
-            wants="embeddings",
         )
         reply = await self._answer(batch, None)
         near = self._plan.asked("vector")
         vector = self._plan.indexes[near[0]].vector if near else ""
         return reply.embeddings[vector]
+
+    async def embed_content(
+        self, modality: str, content: str | bytes, *, timeout_s: float
+    ) -> Reply:
+        """Return the reply with the embeddings of one text or medium, cut as a query is.
+
+        Args:
+            modality: of the content.
+            content: a text, the bytes of a medium, or the name of its blob.
+            timeout_s: seconds to wait.
+
+        Raises:
+            NotReadyError, DeadlineError: as for a search. StageError: also where it cannot be cut.
+        """
+        is_text = modality == "text"
+        batch = replace(
+            self._order(1, timeout_s),
+            stage=self._first_stage(modality),
+            modality=modality,
+            texts=(str(content),) if is_text else ("",),
+            media=() if is_text else (content,),
+        )
+        reply = await self._answer(batch, None)
+        for _, reason in reply.failures:
+            raise StageError("preprocess", f"{modality}: {reason}", 422)
+        return reply
+
+    def _order(self, queries: int, timeout_s: float) -> QueryBatch:
+        """Return a batch that asks no shard, but for embeddings."""
+        now = time.time()
+        return QueryBatch(
+            batch_id=uuid.uuid4().hex,
+            reply_to=self._api_id,
+            collection=self._plan.collection,
+            deadline=now + timeout_s,
+            queries=queries,
+            params=SearchParams().to_wire(),
+            targets=(),
+            generation=self._directory.generation(),
+            sent_at=now,
+            wants="embeddings",
+        )
 
     async def _refill(self, key: BatchKey, query: SearchQuery) -> SearchAnswer | Exception:
         """Ask again for more candidates: too many of the first were dead by the ledger's word."""
@@ -116,7 +148,7 @@ class QueryRunner:
         return answers[0]
 
     def _batch(self, key: BatchKey, queries: Sequence[SearchQuery], deadline: float) -> QueryBatch:
-        targets, absent = self._targets(key.params.mode)
+        targets, absent = self._targets(key.params.asked)
         batch = QueryBatch(
             batch_id=uuid.uuid4().hex,
             reply_to=self._api_id,
@@ -137,9 +169,9 @@ class QueryRunner:
         if not key.is_encoded:
             return batch
         batch = replace(batch, stage=len(self._plan.stages))
-        return _with_vectors(batch, self._plan, queries)
+        return _with_vectors(batch, self._plan, queries, key.vectors)
 
-    def _targets(self, mode: str) -> tuple[tuple[tuple[int, int], ...], int]:
+    def _targets(self, asked: Sequence[int]) -> tuple[tuple[tuple[int, int], ...], int]:
         """Return the shards to ask and how many cannot be asked.
 
         Raises:
@@ -149,7 +181,7 @@ class QueryRunner:
             raise NotReadyError(
                 "the broker does not answer", "check that it runs and that GNES_BROKER_URL names it"
             )
-        wanted = self._wanted(mode)
+        wanted = self._wanted(asked)
         ready = self._directory.ready_shards()
         targets = tuple(target for target in wanted if target in ready)
         if not targets:
@@ -160,14 +192,14 @@ class QueryRunner:
             )
         return targets, len(wanted) - len(targets)
 
-    def _wanted(self, mode: str) -> list[tuple[int, int]]:
+    def _wanted(self, asked: Sequence[int]) -> list[tuple[int, int]]:
         return [
             (position, shard)
-            for position in self._plan.asked(mode)
+            for position in asked
             for shard in range(self._plan.indexes[position].shards)
         ]
 
-    async def _answer(self, batch: QueryBatch, mode: str | None) -> Reply:
+    async def _answer(self, batch: QueryBatch, asked: Sequence[int] | None) -> Reply:
         """Publish the batch and await its reply; a partial one shortly before the deadline.
 
         A worker that dies takes the messages in its hands with it: then the batch is sent again,
@@ -175,7 +207,7 @@ class QueryRunner:
 
         Args:
             batch: the queries, addressed to the shards there are now.
-            mode: which shards to ask when they are sent again; None for none at all.
+            asked: the indexes to ask when they are sent again; None for none at all.
         """
         since = time.time()
         left = batch.deadline - since
@@ -190,7 +222,7 @@ class QueryRunner:
                     reply = await self._partial(batch, future, since)
                     break
                 if resends < _RESENDS and not crew <= self._crew(batch):
-                    again = self._afresh(batch, mode)
+                    again = self._afresh(batch, asked)
                     if again is None:
                         continue  # nobody is there to answer; somebody may come in time
                     batch, resends = again, resends + 1
@@ -207,7 +239,7 @@ class QueryRunner:
         path = self._path(self._plan.stages[batch.stage :], batch.targets)
         return self._directory.crew(queue for _, queue in path)
 
-    def _afresh(self, batch: QueryBatch, mode: str | None) -> QueryBatch | None:
+    def _afresh(self, batch: QueryBatch, asked: Sequence[int] | None) -> QueryBatch | None:
         """Return the batch under a new name, for the shards there are now; None without any."""
         if self._directory.is_away():
             return None
@@ -217,10 +249,10 @@ class QueryRunner:
             sent_at=time.time(),
             generation=self._directory.generation(),
         )
-        if mode is None:
+        if asked is None:
             return fresh
         try:
-            targets, absent = self._targets(mode)
+            targets, absent = self._targets(asked)
         except NotReadyError:
             return None
         return replace(fresh, targets=targets, absent=absent)
@@ -312,8 +344,18 @@ def _reduce(parts: list[Any], order: Mapping[str, Any], app: Any, priority: int)
     )
 
 
-def _with_vectors(batch: QueryBatch, plan: Plan, queries: Sequence[SearchQuery]) -> QueryBatch:
-    """Return the batch with the queries' own vectors, for every vector index of the flow."""
+def _with_vectors(
+    batch: QueryBatch, plan: Plan, queries: Sequence[SearchQuery], vectors: Sequence[str]
+) -> QueryBatch:
+    """Return the batch with the queries' own vectors: those named, or one for every index."""
+    if vectors:
+        brought = [query.rows or {} for query in queries]
+        return replace(
+            batch,
+            embeddings={name: np.stack([rows[name] for rows in brought]) for name in vectors},
+            owners=np.arange(len(queries), dtype=np.int32),
+            weights=np.ones(len(queries), np.float32),
+        )
     rows: list[NDArray[np.float32]] = []
     weights: list[float] = []
     owners: list[int] = []

@@ -18,7 +18,11 @@ BUILD: Final = "gnes.build"
 TRAIN: Final = "gnes.train"
 
 FETCH: Final = "gnes.fetch"
+FETCH_MEDIUM: Final = "gnes.fetch.medium"
+PREVIEW: Final = "gnes.preview"
+
 FETCH_QUEUE: Final = "fetch"
+PREVIEW_QUEUE: Final = "preview"
 REDUCE_QUEUE: Final = "reduce"
 INDEX_QUEUE: Final = "index"
 BUILD_QUEUE: Final = "build"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from indexstore.media import BlobNotFoundError, MediaStore, sniff
+from indexstore.media import BlobNotFoundError, MediaStore
+from indexstore.sniffing import sniff
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452")
 

@@ -78,7 +78,9 @@ class Housekeeper(threading.Thread):
         blobs.sweep(state.collection, known, age_s=_ORPHAN_AGE_S)
         if state.plan.takes_media or state.plan.learners:
             kept = referenced_blobs(state.ledger)
-            state.media.collect(kept, older_than=time.time() - _MEDIA_AGE_S)
+            before = time.time() - _MEDIA_AGE_S
+            state.media.collect(kept, older_than=before)
+            state.media.scratch.collect(older_than=before)
         logger.debug("housekeeper: %s", purged)
 
     def _is_building(self) -> bool:

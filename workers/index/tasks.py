@@ -14,6 +14,7 @@ from compose.wire import codec, names
 from compose.wire.messages import DocumentBatch, DocumentItem
 from indexstore.errors import IndexStoreError
 from indexstore.model import EncodedDocument
+from workers import carrying
 from workers.embedding_cache import table_of
 from workers.giving_back import give_back
 from workers.index.announcing import announce_closed_jobs
@@ -38,12 +39,15 @@ def index(wire: Mapping[str, Any]) -> dict[str, Any]:
         logger.exception("index: a batch could not be read; the ledger will send it again")
         return {"error": str(error)}
     try:
-        encoded = [_encoded(item, keep_texts=state.keeps_texts) for item in batch.documents()]
+        items = [carrying.whole(state, item) for item in batch.documents()]
+        encoded = [_encoded(item, keep_texts=state.keeps_texts) for item in items]
         done = state.log.append(batch.collection, encoded, generation=batch.generation)
     except IndexStoreError as error:
         logger.exception("index: a batch could not be written; the ledger will send it again")
         give_back(batch, counts=False)
         return {"error": str(error)}
+    for item in items:
+        carrying.drop(state, item)
     if done.outdated:
         give_back(batch, counts=False)
     if done.failed and batch.generation > done.serving:

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +19,22 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, MemoryError, OverflowErro
 
 
 def read_picture(
-    data: bytes, *, max_megapixels: float, max_side: int = 0
+    file: BinaryIO, *, max_megapixels: float, max_side: int = 0
 ) -> tuple[Pixels, tuple[int, int]]:
-    """Return the pixels of a picture and its (width, height) as shown, turned as its camera says.
+    """Return the pixels of a file and its (width, height) as shown, turned as its camera says.
 
     Of an animation the first frame is read. With ``max_side`` larger pictures are made smaller.
 
     Raises:
         ContentError: the file is empty, broken, cut off, or too large.
     """
-    if not data:
+    if not file.read(1):
         raise ContentError("the image is empty: it has no bytes")
+    file.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(file)
             return _read(image, max_megapixels, max_side)
     except UnidentifiedImageError:
         raise ContentError("these bytes are no image of a format that is known here") from None
@@ -61,6 +62,13 @@ def fitted(pixels: Pixels, max_side: int) -> Pixels:
         return pixels
     scale = max_side / longest
     return resized(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
+
+
+def encoded(pixels: Pixels, kind: str = "WEBP", *, quality: int = 80) -> bytes:
+    """Return the picture as a file of a format that Pillow writes."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, quality=quality)
+    return file.getvalue()
 
 
 def as_picture(array: NDArray[Any]) -> Pixels:

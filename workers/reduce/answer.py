@@ -32,7 +32,7 @@ class Answerer:
     def __init__(self, params: SearchParams, live: Live, plan: Plan) -> None:
         self._params = params
         self._indexes = plan.indexes
-        self._fusion = Fusion.of(plan.score)
+        self._fusion = Fusion.of(plan.score, params.weights)
         self._live = live
         self._columns: dict[int, ChunkColumns] = {}
 

@@ -12,7 +12,7 @@ from celery import shared_task
 
 from compose.plan import Plan
 from compose.wire import codec, names
-from compose.wire.fusing import depth_of, wanted_of
+from compose.wire.fusing import depth_of, fuses, wanted_of
 from compose.wire.messages import ReduceOrder, Reply, SearchParams, ShardPart
 from workers.answering import answer_failure, reply
 from workers.reduce.answer import Answerer
@@ -94,9 +94,9 @@ def _rankings(
     }
     if not groups:
         return [[] for _ in range(queries)]
-    if not plan.fuses(params.mode):
+    if not fuses(params, plan):
         return next(iter(groups.values()))
-    fusion, wanted = Fusion.of(plan.score), wanted_of(params)
+    fusion, wanted = Fusion.of(plan.score, params.weights), wanted_of(params)
     return [
         fusion.fuse({name: rankings[query] for name, rankings in groups.items()}, wanted)
         for query in range(queries)

@@ -13,7 +13,7 @@ from celery import shared_task
 
 from compose.plan import Plan
 from compose.wire import codec, names
-from compose.wire.fusing import depth_of
+from compose.wire.fusing import depth_of, fuses
 from compose.wire.messages import Inspection, QueryBatch, SearchParams, ShardPart
 from indexstore.model import IndexConfig
 from indexstore.query import ShardHits, ShardQuery
@@ -104,7 +104,7 @@ def shard_query(batch: QueryBatch, config: IndexConfig, plan: Plan) -> ShardQuer
 
 def _is_final(params: SearchParams, plan: Plan) -> bool:
     """Tell whether the shards' scores are those of the answer."""
-    return not (plan.fuses(params.mode) or plan.candidates)
+    return not (fuses(params, plan) or plan.candidates)
 
 
 def _packed(part: ShardPart) -> bytes:

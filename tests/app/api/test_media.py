@@ -3,6 +3,7 @@
 import struct
 import zlib
 from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,8 @@ def test_a_bad_medium_costs_its_item_alone(store: MediaStore) -> None:
 
 def test_a_file_is_what_its_bytes_say(store: MediaStore) -> None:
     """A picture called .txt is a picture, a text without a name a text."""
-    image = item_of(png(), "notes.txt", {"id": "i", "tags": {"year": 1}}, store)
-    text = item_of("Grüße".encode(), "", {}, store)
+    image = item_of(BytesIO(png()), "notes.txt", {"id": "i", "tags": {"year": 1}}, store)
+    text = item_of(BytesIO("Grüße".encode()), "", {}, store)
 
     assert (image["id"], image["tags"]) == ("i", {"filename": "notes.txt", "year": 1})
     assert image["image"]["blob"].startswith("sha256:")
@@ -98,7 +99,7 @@ def test_a_file_is_what_its_bytes_say(store: MediaStore) -> None:
 def test_a_file_that_is_nothing_known_is_refused(store: MediaStore) -> None:
     """Neither media nor text: the refusal names the file."""
     with pytest.raises(MediaRefusedError, match=r"x\.bin: neither media nor UTF-8 text"):
-        item_of(b"\xff\x00\xfe", "x.bin", {}, store)
+        item_of(BytesIO(b"\xff\x00\xfe"), "x.bin", {}, store)
 
 
 def test_a_document_vector_of_another_length_is_refused_alone() -> None:
