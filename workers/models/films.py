@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Any, BinaryIO, Self
 import av
 import numpy as np
 from av.error import FFmpegError
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from workers.errors import ContentError
 from workers.models.pictures import Pixels
@@ -29,16 +31,20 @@ class Frame:
 
     time: float
     decoded: Any
+    scalers: defaultdict[int, VideoReformatter]  # to make one costs ten times its use
 
     def pixels(self, max_side: int = 0) -> Pixels:
         """Return the picture as it is shown; larger ones are made smaller."""
         frame = self.decoded
         width, height = frame.width, frame.height
         scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
-        small = frame.reformat(
-            width=max(_EVEN, round(width * scale)),
-            height=max(_EVEN, round(height * scale)),
-            format="rgb24",
+        small = self.scalers[max_side].reformat(
+            frame,
+            max(_EVEN, round(width * scale)),
+            max(_EVEN, round(height * scale)),
+            "rgb24",
+            interpolation=Interpolation.AREA,
+            threads=1,
         )
         turns = round((getattr(frame, "rotation", 0) or 0) / 90) % 4
         pixels = small.to_ndarray()
@@ -59,6 +65,7 @@ class Film:
         self._file = file
         self._container: Any = None
         self._is_fresh = True
+        self._scalers: defaultdict[int, VideoReformatter] = defaultdict(VideoReformatter)
         try:
             self._open()
         except BaseException:
@@ -123,7 +130,7 @@ class Film:
             if seen is not None and time <= seen + _TINY_S:
                 continue
             cursor["time"] = time
-            yield Frame(time, frame)
+            yield Frame(time, frame, self._scalers)
         if "time" not in cursor:
             raise ContentError("the film holds no frame that can be decoded")
 
@@ -149,7 +156,7 @@ class Film:
                 yield seen
                 if time >= end:
                     return
-            seen = Frame(time, frame)
+            seen = Frame(time, frame, self._scalers)
         if seen is None:
             raise ContentError("the film holds no frame that can be decoded")
         yield seen
