@@ -17,19 +17,23 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from compose.wire import codec
 from workers.component import (
     Chunk,
     ChunkHits,
     Component,
+    Cursor,
     Encoder,
     Preprocessor,
     ScoreFunction,
     Source,
+    Streaming,
     Trainable,
 )
 from workers.errors import ContentError, NotTrainedError
 
 T = TypeVar("T", bound=Component)
+_PAUSES = 3
 
 #: Texts that break what was only tried on English: scripts, emoji, controls, a lone surrogate.
 STRANGE_TEXTS = (
@@ -221,6 +225,52 @@ class PreprocessorContract:
             assert [(c.span, c.text, c.weight) for c in first] == [
                 (c.span, c.text, c.weight) for c in second
             ]
+
+
+class StreamingContract:
+    """What every streaming preprocessor must do, beside PreprocessorContract.
+
+    Give the fixtures ``streaming`` and ``sources``.
+    """
+
+    def test_it_goes_on_after_any_pause(self, streaming: Streaming, sources: list[Source]) -> None:
+        """Stopped in every third pause and begun anew from its cursor, it makes the same chunks."""
+        for source in sources:
+            whole = streaming.apply(source)
+
+            chunks, cursor = self._in_turns(streaming, source)
+
+            parts = streaming.settled(chunks, cursor)
+            assert len(parts) == len(whole)
+            for part, one in zip(parts, whole, strict=True):
+                assert part.span == pytest.approx(one.span)
+                assert part.weight == pytest.approx(one.weight)
+                np.testing.assert_array_equal(part.array, one.array)
+
+    def test_it_pauses(self, streaming: Streaming, sources: list[Source]) -> None:
+        """Nobody has to wait for long: there is a pause for every few chunks."""
+        for source in sources:
+            steps = list(streaming.stream(source, {}))
+
+            assert steps.count(None) >= (len(steps) - steps.count(None)) / 4
+
+    @staticmethod
+    def _in_turns(streaming: Streaming, source: Source) -> tuple[list[Chunk], Cursor]:
+        chunks: list[Chunk] = []
+        cursor: Cursor = {}
+        is_over = False
+        while not is_over:
+            cursor = codec.loads(codec.dumps(cursor))  # as it travels
+            stream, pauses = streaming.stream(source, cursor), 0
+            is_over = True
+            for step in stream:
+                if step is not None:
+                    chunks.append(step)
+                elif (pauses := pauses + 1) == _PAUSES:
+                    is_over = False
+                    break
+            stream.close()
+        return chunks, cursor
 
 
 class ScoreFunctionContract:

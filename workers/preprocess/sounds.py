@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,14 +219,14 @@ class AudioWindows(SoundPreprocessor):
         """Yield the windows, in order; one begins while half of it is still to come."""
         window = max(1, round(self.window_s * self.sample_rate))
         hop = max(1, round(self.hop_s * self.sample_rate))
-        held = _Held(cursor.get("at", 0))
-        for block in self.blocks(source, held.at):
+        held = _Held.of(cursor)
+        for block in self.blocks(source, held.end):
             held.add(block)
             while held.end >= held.at + window:
                 at, part = held.at, held.first(window)
                 held.drop(hop)
                 yield self.chunk(part, at, at + window)
-            cursor["at"] = held.at
+            cursor |= held.state()
             yield None
         while held.at <= max(held.end - window // 2, 0):
             at, part = held.at, held.first(window)
@@ -267,12 +267,12 @@ class LogMel(SoundPreprocessor):
         """Yield the stretches, in order."""
         window, hop = self._sounds.mel_window(self.sample_rate)
         length = (self.num_frames - 1) * hop + window
-        held = _Held(cursor.get("at", 0))
-        for block in self.blocks(source, held.at):
+        held = _Held.of(cursor)
+        for block in self.blocks(source, held.end):
             held.add(block)
             while held.end >= held.at + length:
                 yield self._stretch(held, length)
-            cursor["at"] = held.at
+            cursor |= held.state()
             yield None
         if held.at == 0 or held.end >= held.at + window:
             yield self._stretch(held, length)
@@ -342,9 +342,18 @@ class _Sounding:
 class _Held:
     """Samples that were read and are still needed, from sample ``at`` of the sound on."""
 
-    def __init__(self, at: int) -> None:
-        self.at, self.end = at, at
-        self._samples: NDArray[Any] = np.empty(0, np.float32)
+    def __init__(self, at: int, end: int, samples: Samples) -> None:
+        self.at, self.end, self._samples = at, end, samples
+
+    @classmethod
+    def of(cls, cursor: Cursor) -> Self:
+        """Return what was held when the stream paused."""
+        samples = cursor.get("held", np.empty(0, np.float32))
+        return cls(cursor.get("at", 0), cursor.get("end", 0), samples)
+
+    def state(self) -> Cursor:
+        """Return all that is needed to go on."""
+        return {"at": self.at, "end": self.end, "held": self._samples}
 
     def add(self, block: Samples) -> None:
         """Take in what comes next; what lies before ``at`` is not needed."""
