@@ -122,16 +122,28 @@ def stored_file(file: Readable, name: str, store: MediaStore) -> tuple[Blob | No
             return incoming.keep(), ""
     if not head:
         raise MediaRefusedError(name or "file", "the file is empty: it has no bytes")
-    found = "of no type that is known here" if media_type == UNKNOWN else media_type
-    text = head + file.read(_MAX_TEXT_BYTES)
-    if len(text) > _MAX_TEXT_BYTES:
-        reason = f"no medium, and over {_MAX_TEXT_BYTES} bytes of text; it is {found}"
-        raise MediaRefusedError(name or "file", reason)
+    if media_type != UNKNOWN:
+        raise MediaRefusedError(name or "file", f"neither media nor UTF-8 text; it is {media_type}")
+    return None, _text(head + file.read(_MAX_TEXT_BYTES), name or "file")
+
+
+def _text(data: bytes, name: str) -> str:
+    """Return bytes as the text that they are.
+
+    Raises:
+        MediaRefusedError: they are none, or too many.
+    """
+    if len(data) > _MAX_TEXT_BYTES:
+        raise MediaRefusedError(name, f"no medium, and over {_MAX_TEXT_BYTES} bytes of text")
     try:
-        return None, text.decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        reason = f"neither media nor UTF-8 text (byte {error.start}); it is {found}"
-        raise MediaRefusedError(name or "file", reason) from None
+        reason = f"neither media nor UTF-8 text (byte {error.start}); its type is not known here"
+        raise MediaRefusedError(name, reason) from None
+    if "\x00" in text:
+        reason = f"neither media nor text: it holds NUL (character {text.index(chr(0))})"
+        raise MediaRefusedError(name, reason)
+    return text
 
 
 def checked_url(url: str) -> str:
