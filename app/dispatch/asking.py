@@ -25,7 +25,7 @@ def asked_by(query: SearchQuery, plan: Plan, mode: str) -> tuple[int, ...]:
                 f"using {query.using!r}: the flow has no such index; there are {', '.join(known)}"
             )
             raise StageError("search", detail, 422)
-    if len(places) == 1:
+    elif len(places) == 1:
         return places
     found = tuple(place for place in places if _suits(query, plan, plan.indexes[place]))
     if not found:
