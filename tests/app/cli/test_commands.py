@@ -57,7 +57,10 @@ def test_nothing_running_is_not_ready(tmp_path: Path, command: str) -> None:
     ("arguments", "says"),
     [
         (("nonsense",), "No such command"),
-        (("search",), "Missing argument"),
+        (("search",), "give a text, or --like FILE"),
+        (("search", "--like", "/no/such.png"), "does not exist"),
+        (("search", "--like", __file__), "no known kind of image, sound or video"),
+        (("search", "x", "--weight", "text"), "write KIND=NUMBER"),
         (("compose", "--to", "procfil"), "did you mean 'procfile'"),
         (("components", "nonsense"), "is no kind of component"),
         (("up", "--port", "0"), "GNES_PORT"),
