@@ -120,6 +120,16 @@ class Client:
             raise ServerUnreachableError(self.server, _reason(error)) from error
         return _json(response)
 
+    def content(self, path: str) -> bytes:
+        """Return what lies at a path that is no JSON: a blob, or a preview of one."""
+        try:
+            response = self._http.get(path)
+        except httpx2.TransportError as error:
+            raise ServerUnreachableError(self.server, _reason(error)) from error
+        if response.is_error:
+            _json(response)
+        return bytes(response.content)
+
     def search(self, collection: str, request: Mapping[str, Any]) -> Json:
         """Ask one question; the request and the answer are the API's."""
         return self.call("POST", f"{_path(collection)}/search", body=orjson.dumps(request))

@@ -59,7 +59,12 @@ async def mixed(
         for kind, reply in zip(contents, encoded, strict=True)
     ]  # fmt: skip
     rows = {name: _sum(name, parts) for name in {name for part in parts for name in part.rows}}
-    return replace(query, rows=rows, weights=_weights(house.plan, parts))
+    spans = tuple(
+        (f"{stage} {kind}", waited, worked)
+        for kind, reply in zip(contents, encoded, strict=True)
+        for stage, waited, worked in reply.spans
+    )
+    return replace(query, rows=rows, weights=_weights(house.plan, parts), spans=spans)
 
 
 def _row(rows: NDArray[Any], weights: NDArray[np.float32] | None, kind: str) -> Row:

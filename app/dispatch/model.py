@@ -31,6 +31,7 @@ class SearchQuery:
     rows: Mapping[str, NDArray[np.float32]] | None = None
     weights: Mapping[str, float] | None = None
     using: str | None = None
+    spans: tuple[tuple[str, float, float], ...] = ()  # stages that it has behind it, for the trace
     limit: int = 10
     offset: int = 0
     score_threshold: float | None = None

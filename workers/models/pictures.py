@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from indexstore.sniffing import SNIFFED_BYTES, sniff
 from workers.errors import ContentError
 
 Pixels = NDArray[np.uint8]
@@ -37,13 +38,21 @@ def read_picture(
             image = Image.open(file)
             return _read(image, max_megapixels, max_side)
     except UnidentifiedImageError:
-        raise ContentError("these bytes are no image of a format that is known here") from None
+        raise ContentError(_unidentified(file)) from None
     except Image.DecompressionBombError as error:
         raise ContentError(f"the image is too large: {error}") from None
     except ContentError:
         raise
     except _BROKEN as error:
         raise ContentError(f"the image is broken or cut off: {error}") from None
+
+
+def _unidentified(file: BinaryIO) -> str:
+    file.seek(0)
+    found = sniff(file.read(SNIFFED_BYTES))
+    if found.startswith("image/"):
+        return f"this {found} is broken, or of a kind that is not read here"
+    return "these bytes are no image of a format that is known here"
 
 
 def resized(pixels: Pixels, width: int, height: int) -> Pixels:
