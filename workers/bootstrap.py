@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from typing import Any, Protocol
 
 from celery import signals
@@ -18,7 +19,7 @@ from workers.build.housekeeping import Housekeeper
 from workers.heartbeat import Heartbeat
 from workers.holding import Holder
 from workers.index.dispatcher import Dispatcher
-from workers.runtime import Runtime, runtime
+from workers.runtime import InHand, Runtime, runtime
 from workers.search.serving import Tailer, serving
 
 
@@ -95,16 +96,17 @@ def stop_services(**_: Any) -> None:
 
 
 @signals.task_prerun.connect
-def note_start(**_: Any) -> None:
-    """Note that the process is busy."""
-    runtime().busy = True
+def note_start(task_id: str = "", task: Any = None, **_: Any) -> None:
+    """Note what the process works on."""
+    queue = (task.request.delivery_info or {}).get("routing_key") or ""
+    runtime().in_hand = InHand(task_id, str(queue), time.monotonic())
 
 
 @signals.task_postrun.connect
 def note_end(**_: Any) -> None:
     """Count the task."""
     state = runtime()
-    state.busy = False
+    state.in_hand = None
     state.tasks_done += 1
 
 

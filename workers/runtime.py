@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ logger = logging.getLogger(__name__)
 _KINDS: dict[str, type[Component]] = {"preprocess": Preprocessor, "encode": Encoder}
 
 
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """The task that a process works on."""
+
+    task_id: str
+    queue: str
+    since: float  # monotonic seconds
+
+
 class Runtime:
     """The state of one worker process.
 
@@ -57,7 +67,7 @@ class Runtime:
         self.queues = queues
         self.started_at = time.time()
         self.tasks_done = 0
-        self.busy = False
+        self.in_hand: InHand | None = None
         self._components: dict[tuple[int, str], Component] = {}
         self._lock = threading.Lock()
 
@@ -254,14 +264,6 @@ class Runtime:
                 made.setup()
                 self._components[key] = made
             return self._components[key]
-
-    def priority(self, *, bulk: bool) -> int:
-        """Return the broker's priority of a query or of bulk work.
-
-        Redis runs 0 first, AMQP 9.
-        """
-        is_redis = str(self.settings["broker_url"]).startswith(("redis", "valkey"))
-        return (9 if bulk else 0) if is_redis else (0 if bulk else 9)
 
     def announce_log(self) -> None:
         """Wake whoever tails the log; they poll as well, so a lost wake-up costs milliseconds."""

@@ -72,7 +72,7 @@ async def queues(request: Request) -> Response:
             "queue": queue,
             "waiting": waiting.get(queue),
             "workers": len(serving),
-            "busy": sum(worker.busy for worker in serving),
+            "busy": sum(worker.is_busy for worker in serving),
             "wanted": wanted,
         }
         for queue, wanted in house.plan.worker_groups()
@@ -129,7 +129,7 @@ def _worker(one: Announcement) -> dict[str, Any]:
         "queues": list(one.queues),
         "started_at": one.started_at,
         "version": one.version,
-        "busy": one.busy,
+        "busy": one.is_busy,
         "tasks_done": one.tasks_done,
         "rss_bytes": one.rss_bytes,
         "fingerprint": one.fingerprint,

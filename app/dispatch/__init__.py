@@ -78,12 +78,7 @@ class Dispatch:
             replies=self._replies,
             api_id=self.api_id,
         )
-        exchange = Exchange(
-            self._app,
-            publisher=self._publisher,
-            replies=self._replies,
-            priority=0 if self.settings.broker_url.startswith(("redis", "valkey")) else 9,
-        )
+        exchange = Exchange(self._app, publisher=self._publisher, replies=self._replies)
         runner = QueryRunner(exchange, plan=self.plan, api_id=self.api_id, directory=self.directory)
         self.inspector = Inspector(
             exchange, plan=self.plan, api_id=self.api_id, directory=self.directory

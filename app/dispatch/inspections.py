@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.dispatch.errors import NotReadyError, StageError
-from app.dispatch.exchange import Exchange
+from app.dispatch.errors import DeadlineError, NotReadyError, StageError
+from app.dispatch.exchange import Crew, Exchange, Way, checked
 from compose.plan import Plan
 from compose.wire import names
-from compose.wire.chords import Call, fan_out
-from compose.wire.messages import Inspection, Reply
+from compose.wire.chords import Call, Chord, fan_out
+from compose.wire.messages import Inspection
 from compose.wire.presence import Directory
 
 Vectors = tuple[NDArray[np.float32], NDArray[np.float32]]  # rows (n, d) and their weights (n,)
@@ -100,31 +100,53 @@ class Inspector:
             raise StageError("search", "this flow has no Indexer, so nothing can be asked", 422)
         deadline = time.time() + timeout_s
         order = Inspection(uuid.uuid4().hex, self._api_id, what, arguments, min_seq, deadline)
-        place = self._place(what)
-        index = self._plan.indexes[place]
-        for shard in range(index.shards):
-            if (place, shard) not in self._directory.ready_shards():
+        way = Way(self._send, self._crew, self._afresh)
+        self._require_all(order)
+        with self._exchange.conversation(order, way) as talk:
+            reply = await talk.replied(deadline)
+        if reply is None:
+            queue = self._queues(order)[0]
+            raise DeadlineError("search", queue, timeout_s, len(self._directory.serving(queue)))
+        return [_answer(part) for part in checked(reply).parts]
+
+    def _require_all(self, order: Inspection) -> None:
+        """Check that every shard can be asked.
+
+        Raises:
+            NotReadyError: one is away.
+        """
+        place = self._place(order.what)
+        ready = self._directory.ready_shards()
+        for shard, queue in enumerate(self._queues(order)):
+            if (place, shard) not in ready:
                 raise NotReadyError(
                     f"shard {shard} is away, and an answer without it would be wrong",
-                    f"start `celery -A app worker -Q {index.queue(shard)}`",
+                    f"start `celery -A app worker -Q {queue}`",
                 )
+
+    def _queues(self, order: Inspection) -> list[str]:
+        index = self._plan.indexes[self._place(order.what)]
+        return [index.queue(shard) for shard in range(index.shards)]
+
+    def _send(self, app: Any, order: Inspection) -> None:
+        place = self._place(order.what)
         headers = [
-            Call(names.INSPECT, index.queue(shard), replace(order, target=(place, shard)).to_wire())
-            for shard in range(index.shards)
+            Call(names.INSPECT, queue, replace(order, target=(place, shard)).to_wire())
+            for shard, queue in enumerate(self._queues(order))
         ]
-        body = Call(
-            names.GATHER,
-            names.REDUCE_QUEUE,
-            {"reply_to": self._api_id, "batch_id": order.batch_id},
-        )
-        reply: Reply = await self._exchange.ask(
-            order.batch_id,
-            lambda app, priority: fan_out(app, order.batch_id, headers, body, priority=priority),
-            timeout_s=timeout_s,
-            stage="search",
-            queue=index.queue(0),
-        )
-        return [_answer(part) for part in reply.parts]
+        payload = {"reply_to": self._api_id, "batch_id": order.batch_id}
+        body = Call(names.GATHER, names.REDUCE_QUEUE, payload)
+        fan_out(app, Chord(order.batch_id, len(headers), body, awaited=True), headers)
+
+    def _crew(self, order: Inspection) -> Crew:
+        return self._directory.crew([*self._queues(order), names.REDUCE_QUEUE])
+
+    def _afresh(self, order: Inspection) -> Inspection | None:
+        try:
+            self._require_all(order)
+        except NotReadyError:
+            return None
+        return replace(order, batch_id=uuid.uuid4().hex)
 
     def _place(self, what: str) -> int:
         """Return the index to ask: the first, as all know all documents; of vectors, one of them.

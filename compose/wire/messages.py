@@ -241,6 +241,7 @@ class DocumentBatch(Message):
     generation: int
     group_id: str
     group_index: int
+    group_size: int
     stage: int
     items: tuple[Mapping[str, Any], ...]  # DocumentItem as wire data
 

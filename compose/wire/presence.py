@@ -34,13 +34,18 @@ class Announcement(Message):
     queues: tuple[str, ...]
     started_at: float
     version: str
-    busy: bool = False
+    in_hand: tuple[str, str] | tuple[()] = ()  # the task at work, and its queue
     tasks_done: int = 0
     fingerprint: str = ""
     rss_bytes: int = 0
     details: Mapping[str, Any] = field(default_factory=dict)
     shards: Sequence[Mapping[str, Any]] = ()
     sent_at: float = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether it is at work."""
+        return bool(self.in_hand)
 
 
 def announce(redis: Any, announcement: Announcement, *, interval_s: float) -> None:
@@ -111,6 +116,13 @@ class Directory:
         for queue in queues:
             members |= {(queue, worker.node, worker.pid) for worker in self.serving(queue)}
         return frozenset(members)
+
+    def holder_of(self, batch_id: str) -> str | None:
+        """Return the queue from which some worker took a message of this batch, if one has it."""
+        for worker in self.workers:
+            if worker.in_hand and worker.in_hand[0].startswith(batch_id):
+                return worker.in_hand[1]
+        return None
 
     def serving(self, queue: str) -> list[Announcement]:
         """Return the live workers that consume ``queue``."""

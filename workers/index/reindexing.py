@@ -211,7 +211,7 @@ class Reindexer:
             "generation": work.generation, "covered_seq": work.build_to,
         }  # fmt: skip
         call = Call(names.BUILD, names.BUILD_QUEUE, order)
-        chords.send(current_app, call, priority=state.priority(bulk=True))
+        chords.send(current_app, call, awaited=False)
 
     def _covered(self, index: int, shard: int, generation: int) -> int:
         place = self._state.place(index, shard, generation)

@@ -75,6 +75,6 @@ class Trainings:
 
     def _send(self, order: _Order, now: float) -> None:
         call = Call(names.TRAIN, names.BUILD_QUEUE, {"job_id": order.job_id})
-        chords.send(current_app, call, priority=self._state.priority(bulk=True))
+        chords.send(current_app, call, awaited=False)
         order.again_at = now + order.pause_s
         order.pause_s = min(2 * order.pause_s, _LONGEST_PAUSE_S)

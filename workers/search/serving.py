@@ -167,7 +167,7 @@ class Serving:
             "generation": stats.generation,
         }
         call = Call(names.BUILD, names.BUILD_QUEUE, payload)
-        chords.send(current_app, call, priority=self._state.priority(bulk=True))
+        chords.send(current_app, call, awaited=False)
 
 
 @dataclass(frozen=True, slots=True)
