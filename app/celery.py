@@ -16,7 +16,7 @@ from kombu.entity import Exchange, Queue
 from kombu.serialization import register
 
 from app.chord_backend import BACKEND
-from app.redis_transport import TRANSPORT
+from app.redis_transport import Transport
 from app.settings import Settings, settings
 from compose.plan import Plan
 from compose.planning import load_plan
@@ -38,7 +38,16 @@ _REDIS_TIMEOUT_S = 10  # far above the 1 s that a worker's blocking pop waits on
 
 
 class EagerConnection(Connection):
-    """A connection that a returned broker does not wait for."""
+    """A connection that a returned broker does not wait for, over our transport where it is Redis.
+
+    The transport is put in here, not by Celery's setting, which would take the place of the scheme
+    in the broker's URL: Flower reads there what kind of broker it is.
+    """
+
+    def get_transport_cls(self) -> Any:
+        """Return the transport of the URL's scheme; ours in the place of kombu's for Redis."""
+        found = super().get_transport_cls()  # type: ignore[no-untyped-call]
+        return Transport if found is Transport.__base__ else found
 
     def ensure_connection(
         self, errback: Any = None, max_retries: int | None = None, **options: Any
@@ -112,7 +121,9 @@ _QUERY_AND_BULK: dict[str, Any] = {
     "broker_connection_max_retries": None,
     # A broker on a full disk refuses what a worker asks of it: no reason to end, but to ask again.
     "broker_channel_error_retry": True,
-    "broker_pool_limit": 4,
+    # Opened as needed. A broadcast holds two of them, and Flower sends from up to 33 threads:
+    # with no more than one each they would wait for each other for ever.
+    "broker_pool_limit": 64,
     "task_publish_retry_policy": {
         "max_retries": 2, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.3,
     },
@@ -158,7 +169,6 @@ def _connections(config: Settings) -> dict[str, Any]:
     }
     is_redis = _is_redis(config.broker_url)
     return {
-        "broker_transport": TRANSPORT if is_redis else None,
         "broker_transport_options": redis_transport if is_redis else {"confirm_publish": True},
         "result_backend_transport_options": {
             "retry_policy": {
