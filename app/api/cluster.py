@@ -8,7 +8,6 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.api.depths import depths
 from app.api.house import answer, house_of
 from app.api.openapi import answers
 from app.api.schemas.cluster import FlowResult, InfoResult, QueueList, ShardList, WorkerList
@@ -63,10 +62,10 @@ async def shards(request: Request) -> Response:
 async def queues(request: Request) -> Response:
     """Return every queue with the messages that wait in it and the workers that consume it.
 
-    ``waiting`` is null where the broker does not tell (RabbitMQ, or one that is away).
+    ``waiting`` counts what no worker has taken yet; it is null while the broker is away.
     """
     house = house_of(request)
-    waiting = await depths(house)
+    waiting = await house.dispatch.depths.read(house.plan.queues())
     rows = [
         {
             "queue": queue,

@@ -12,7 +12,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
-from app.api.depths import depths
 from app.api.house import House, house_of
 from app.api.version import VERSION
 from app.dispatch import SearchAnswer
@@ -105,7 +104,7 @@ class _Gauges:
             self._deleted.labels(shard["name"], shard["shard"]).set(shard["deleted_ratio"])
         for queue in house.plan.queues():
             self._workers.labels(queue).set(len(house.dispatch.directory.serving(queue)))
-        for queue, depth in (await depths(house)).items():
+        for queue, depth in (await house.dispatch.depths.read(house.plan.queues())).items():
             self._depth.labels(queue).set(depth)
 
 

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.dispatch.coalescer import Coalescer
+from app.dispatch.depths import Depths
 from app.dispatch.errors import NotReadyError, StageError
 from app.dispatch.exchange import Exchange
 from app.dispatch.inspections import Inspector
@@ -57,6 +58,7 @@ class Dispatch:
         self.settings = settings
         self.api_id = uuid.uuid4().hex
         self.directory = Directory()
+        self.depths = Depths(app)
         self._app = app
         self._publisher = Publisher()
         self._tasks: list[asyncio.Task[None]] = []
@@ -105,6 +107,7 @@ class Dispatch:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await asyncio.to_thread(self._publisher.stop)
+        await asyncio.to_thread(self.depths.close)
         await self.redis.aclose()
 
     async def search(self, query: SearchQuery) -> SearchAnswer:

@@ -14,13 +14,13 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from celery import current_app
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from compose.wire import codec, names
+from compose.wire.lengths import lengths
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
 from indexstore.model import PendingDocument
 from workers.index.announcing import announce_closed_jobs
@@ -155,12 +155,5 @@ class Dispatcher(threading.Thread):
         """Tell whether a queue on the documents' way holds messages that nobody has taken yet."""
         stages = self._state.plan.stages
         queues = {names.FETCH_QUEUE, names.INDEX_QUEUE, *(stage.queue for stage in stages)}
-        with current_app.amqp.producer_pool.acquire(block=True, timeout=2) as producer:
-            return any(_length(producer, queue) for queue in sorted(queues))
-
-
-def _length(producer: Any, queue: str) -> int:
-    try:
-        return int(producer.channel.queue_declare(queue=queue, passive=True).message_count)
-    except producer.connection.channel_errors:
-        return 0  # to Redis, a queue without messages does not exist
+        with current_app.pool.acquire(block=True, timeout=2) as connection:
+            return any(lengths(connection, sorted(queues)).values())
