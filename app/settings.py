@@ -96,6 +96,11 @@ class Settings(BaseSettings):
     cache_bytes: int = Field(
         1 << 30, ge=0, description="bytes of the embedding cache; 0 turns it off"
     )
+    metrics_dir: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("PROMETHEUS_MULTIPROC_DIR"),
+        description="where the API processes behind one port share what they count",
+    )
     otel_endpoint: str | None = Field(
         None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
     )

@@ -74,7 +74,7 @@ def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.house = house
-    app.state.metrics = Metrics(house.plan.collection)
+    app.state.metrics = Metrics(house.plan.collection, config.metrics_dir)
     for resource in RESOURCES:
         app.include_router(resource.router)
     docs.install(app)

@@ -19,8 +19,15 @@ MOST_WORKERS = 256
 class Fleet:
     """All processes of a deployment but its broker."""
 
-    def __init__(self, supervisor: Supervisor, plan: Plan, env: Mapping[str, str]) -> None:
-        self._supervisor, self._plan, self._env = supervisor, plan, env
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        plan: Plan,
+        env: Mapping[str, str],
+        *,
+        api: Mapping[str, str],
+    ) -> None:
+        self._supervisor, self._plan, self._env, self._api = supervisor, plan, env, api
 
     def start(self) -> None:
         """Start every process of the flow."""
@@ -67,9 +74,8 @@ class Fleet:
         command = tuple(Template(word).safe_substitute(known) for word in process.argv)
         threads = {"OMP_NUM_THREADS": str(threads_of(self._plan, process.queue))}
         group = group_name(process.queue or process.name)
-        return ProcessSpec(
-            process.name, command, {**threads, **self._env}, process.queue or "", group
-        )
+        env = {**threads, **self._env, **({} if process.queue else self._api)}
+        return ProcessSpec(process.name, command, env, process.queue or "", group)
 
 
 def _number(name: str, value: Any) -> int:

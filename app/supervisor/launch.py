@@ -94,7 +94,7 @@ class Launch:
             broker = EmbeddedBroker.beside(self._folder.broker, self._scratch)
             self._broker_url = broker.url
             broker.wait(supervisor.add(broker.spec()), supervisor.turn)
-        fleet = Fleet(supervisor, plan, self._environment())
+        fleet = Fleet(supervisor, plan, self._environment(), api=self._environment_of_api())
         self._folder.procfile.write_text(procfile(plan, source=str(self._config.flow)))
         supervisor.serve(self._control, {
             "stop": self._stop,
@@ -118,6 +118,17 @@ class Launch:
             "PATH": os.pathsep.join(paths),
             "PYTHONPATH": os.pathsep.join(modules),
             "PYTHONUNBUFFERED": "1",
+        }
+
+    def _environment_of_api(self) -> dict[str, str]:
+        """Return what the API is told besides: how many of it share the port, and their counts."""
+        if self._config.api_processes == 1:
+            return {}
+        counts = self._scratch / "metrics"
+        counts.mkdir(exist_ok=True)
+        return {  # names of uvicorn's and of prometheus_client's
+            "WEB_CONCURRENCY": str(self._config.api_processes),
+            "PROMETHEUS_MULTIPROC_DIR": str(counts),
         }
 
     def _write_state(self) -> None:

@@ -55,7 +55,8 @@ def test_what_waits_in_a_queue_is_shown(tmp_path: Path) -> None:
 
         def waiting(queue: str) -> int | None:
             rows = it.client.get("/v1/queues").json()["queues"]
-            return {row["queue"]: row["waiting"] for row in rows}[queue]
+            found: int | None = {row["queue"]: row["waiting"] for row in rows}[queue]
+            return found
 
         assert waiting("encode") == 0
         it.run("scale", "encode=0")
