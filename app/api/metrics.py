@@ -103,7 +103,7 @@ class _State(Collector):
 
 async def _state(house: House) -> list[Metric]:
     """Read ledger, broker and announcements; the same whichever API process answers."""
-    name, queues = house.plan.collection, house.plan.queues()
+    name, queues = house.plan.collection, house.dispatch.widest_plan.queues()
     counts = await house.ledger(Ledger.counts_by_state, name)
     serving = {queue: len(house.dispatch.directory.serving(queue)) for queue in queues}
     waiting = await house.dispatch.depths.read(queues)
@@ -150,4 +150,5 @@ def _route_of(scope: Scope) -> str:
 
 def _shards(house: House) -> Iterable[Any]:
     """Return what the live workers say of the shards that they have loaded."""
-    return (s for w in house.dispatch.workers() for s in w.shards if s["ready"])
+    rows = (shard for worker in house.dispatch.workers() for shard in worker.shards)
+    return (shard for shard in rows if shard["ready"] and shard["serves"])

@@ -102,15 +102,17 @@ class Inspector:
         order = Inspection(uuid.uuid4().hex, self._api_id, what, arguments, min_seq, deadline)
         place = self._place(what)
         index = self._plan.indexes[place]
-        for shard in range(index.shards):
-            if (place, shard) not in self._directory.ready_shards():
+        targets = self._directory.shards_of(place)
+        ready = self._directory.ready_shards()
+        for target in targets:
+            if target not in ready:
                 raise NotReadyError(
-                    f"shard {shard} is away, and an answer without it would be wrong",
-                    f"start `celery -A app worker -Q {index.queue(shard)}`",
+                    f"shard {target[1]} is away, and an answer without it would be wrong",
+                    f"start `celery -A app worker -Q {index.queue(target[1])}`",
                 )
         headers = [
-            Call(names.INSPECT, index.queue(shard), replace(order, target=(place, shard)).to_wire())
-            for shard in range(index.shards)
+            Call(names.INSPECT, index.queue(target[1]), replace(order, target=target).to_wire())
+            for target in targets
         ]
         body = Call(
             names.GATHER,

@@ -15,6 +15,9 @@ from compose.render.processes import Process, group_name, processes, worker
 MOST_WORKERS = 256
 """Of one queue: a typing error in `gnes scale` must not take the machine down."""
 
+GONE_S = 10.0
+"""A queue that nothing is sent to any more keeps its workers so long: what was sent is answered."""
+
 
 class Fleet:
     """All processes of a deployment but its broker."""
@@ -28,11 +31,30 @@ class Fleet:
         api: Mapping[str, str],
     ) -> None:
         self._supervisor, self._plan, self._env, self._api = supervisor, plan, env, api
+        self._gone_at: dict[str, float] = {}
 
     def start(self) -> None:
         """Start every process of the flow."""
         for process in processes(self._plan):
             self._supervisor.add(self._spec(process))
+
+    def resize(self, plan: Plan, now: float) -> None:
+        """Have workers for the shards of another layout, and in a while none for those gone.
+
+        Args:
+            plan: the flow's, with all shards whose queues are in use.
+            now: seconds, from any clock that runs on.
+        """
+        before, after = set(self._plan.queues()), dict(plan.worker_groups())
+        self._plan = plan
+        self._gone_at = {q: at for q, at in self._gone_at.items() if q not in after}
+        self._gone_at |= {queue: now for queue in before if queue not in after}
+        for queue in after.keys() - before:
+            self._scale_queue(queue, after[queue])
+        for queue, at in list(self._gone_at.items()):
+            if now - at > GONE_S:
+                self._scale_queue(queue, 0)
+                del self._gone_at[queue]
 
     def scale(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Start or retire workers until each queue named in ``counts`` has so many.
