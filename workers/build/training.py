@@ -54,6 +54,8 @@ def _train(state: Runtime, job: Job) -> None:
     documents = codec.loads(state.media.get(str(job.payload)))
     started = time.time()
     lessons = learn(state, documents, generation)
+    if state.ledger.job(job.id).finished_at is not None:
+        return  # cancelled meanwhile
     state.generations.keep_artefacts(
         state.collection, [_kept(state, lesson, job, generation) for lesson in lessons]
     )
