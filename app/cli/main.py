@@ -10,6 +10,7 @@ from rich.markup import escape
 from app.api.version import VERSION
 from app.cli import (
     config,
+    dead_letters,
     demonstration,
     deployment,
     documents,
@@ -54,6 +55,7 @@ def gnes(
 for group in (deployment, documents, searching, training, resharding, flow, demonstration):
     group.add_to(cli)
 cli.add_typer(jobs.cli, name="jobs", help="What is under way, and what has been done.")
+cli.add_typer(dead_letters.cli, name="dead-letters", help="Documents that could not be indexed.")
 cli.add_typer(config.cli, name="config", help="The settings of this machine's deployment.")
 
 

@@ -5,7 +5,7 @@ import pytest
 from indexstore.errors import JobNotFoundError
 from indexstore.ledger import Ledger
 from indexstore.log import Log
-from tests.indexstore.samples import C, EVERYTHING, accept, append, encoded, text_document
+from tests.indexstore.samples import EVERYTHING, C, accept, append, encoded, text_document
 
 
 def test_what_waits_is_forgotten_and_what_is_indexed_stays(ledger: Ledger, log: Log) -> None:
