@@ -9,11 +9,14 @@ from rich.markup import escape
 
 from app.api.version import VERSION
 from app.cli import (
+    benching,
+    chaos,
     config,
     dead_letters,
     demonstration,
     deployment,
     documents,
+    evaluating,
     flow,
     jobs,
     resharding,
@@ -52,7 +55,18 @@ def gnes(
     del version
 
 
-for group in (deployment, documents, searching, training, resharding, flow, demonstration):
+for group in (
+    deployment,
+    documents,
+    searching,
+    training,
+    resharding,
+    evaluating,
+    benching,
+    chaos,
+    flow,
+    demonstration,
+):
     group.add_to(cli)
 cli.add_typer(jobs.cli, name="jobs", help="What is under way, and what has been done.")
 cli.add_typer(dead_letters.cli, name="dead-letters", help="Documents that could not be indexed.")
