@@ -35,6 +35,7 @@ TASK_MODULES = (
     "workers.index.tasks",
     "workers.build.tasks",
     "workers.build.training",
+    "workers.build.snapshots",
 )
 _REDIS_TIMEOUT_S = 10  # far above the 1 s that a worker's blocking pop waits on the server
 

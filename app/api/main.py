@@ -28,6 +28,7 @@ from app.api import (
     resharding,
     scroll,
     search,
+    snapshots,
     training,
 )
 from app.api.auth import Gate
@@ -49,13 +50,14 @@ from indexstore.migrations import migrate
 
 #: In the order in which routes are tried.
 RESOURCES = (
-    search, scroll, deleting, documents, training, resharding, blobs, collections, jobs, events,
-    dead_letters, encode, cluster, health, metrics, gnes_aliases,
+    search, scroll, deleting, documents, training, resharding, snapshots, blobs, collections, jobs,
+    events, dead_letters, encode, cluster, health, metrics, gnes_aliases,
 )  # fmt: skip
 BODIES = (
     SearchBody, BatchBody, RecommendBody, DocumentBody, PatchBody, DeleteBody,
     dead_letters.ReplayBody, scroll.ScrollBody, scroll.CountBody, scroll.FacetBody,
     encode.EncodeBody, encode.EmbeddingsBody, resharding.ReshardBody,
+    snapshots.SnapshotBody, snapshots.RestoreBody,
 )  # fmt: skip
 
 

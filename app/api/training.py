@@ -110,9 +110,10 @@ async def reindex(
     name = house.collection(collection)
     check_timeout(timeout, house.limits, field="timeout")
     under_way = await house.ledger(Ledger.open_jobs, name, kind="reindex")
-    for kind, what in (("train", "a training is"), ("reshard", "a change of shards is")):
+    others = {"train": "a training", "reshard": "a change of shards", "restore": "a restore"}
+    for kind, what in others.items():
         if await house.ledger(Ledger.open_jobs, name, kind=kind):
-            raise Problem("conflict", f"{what} under way; reindex when its job has ended")
+            raise Problem("conflict", f"{what} is under way; reindex when its job has ended")
     if under_way:
         job = under_way[0]
     else:

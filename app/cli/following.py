@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import typer
+from rich.markup import escape
 from rich.progress import Progress as Bar
 
 from app.cli.common import ExitCode, console, errors, print_json
@@ -52,5 +53,6 @@ def finish(job: dict[str, Any], *, as_json: bool, says: str) -> None:
     else:
         console.print(f"{job['state']}: {says}")
         if job["error"]:
-            errors.print(f"[red]{job['kind']} failed:[/] {job['error']}", markup=True)
+            reason = escape(job["error"])
+            errors.print(f"[red]{job['kind']} failed:[/] {reason}", soft_wrap=True)
     raise typer.Exit(ENDS.get(job["state"], ExitCode.OK))

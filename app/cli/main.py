@@ -21,6 +21,7 @@ from app.cli import (
     jobs,
     resharding,
     searching,
+    snapshots,
     training,
 )
 from app.cli.common import ExitCode, UsageFaultError, console, errors
@@ -70,6 +71,7 @@ for group in (
     group.add_to(cli)
 cli.add_typer(jobs.cli, name="jobs", help="What is under way, and what has been done.")
 cli.add_typer(dead_letters.cli, name="dead-letters", help="Documents that could not be indexed.")
+cli.add_typer(snapshots.cli, name="snapshot", help="Keep a collection as it is; bring it back.")
 cli.add_typer(config.cli, name="config", help="The settings of this machine's deployment.")
 
 

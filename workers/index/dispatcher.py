@@ -24,9 +24,9 @@ from compose.wire.lengths import lengths
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
 from indexstore.model import PendingDocument
 from workers.index.announcing import announce_closed_jobs
+from workers.index.errands import TASKS, Errands
 from workers.index.reindexing import Reindexer
 from workers.index.resharding import Resharder
-from workers.index.trainings import Trainings
 from workers.index.windows import publish
 from workers.runtime import Runtime
 
@@ -47,7 +47,8 @@ class Dispatcher(threading.Thread):
         super().__init__(name="dispatcher", daemon=True)
         self._state = state
         self._owner = f"{uuid.uuid4()}"
-        self._trainings = Trainings(state)
+        kinds = TASKS if state.plan.learners else TASKS.keys() - {"train"}
+        self._errands = [Errands(state, kind) for kind in sorted(kinds)]
         self._reindexer = Reindexer(state)
         self._resharder = Resharder(state)
         self._stopping = threading.Event()
@@ -81,7 +82,8 @@ class Dispatcher(threading.Thread):
             return
         self._notice_lost_broker()
         self._take_back()
-        self._trainings.see_to()
+        for errands in self._errands:
+            errands.see_to()
         self._resharder.see_to()
         holds_writes = self._reindexer.step()
         if holds_writes or not self.publish_window():
