@@ -70,6 +70,7 @@ class Resharder:
             if state.layouts.settle(state.collection, wanted):
                 logger.info("shards now: %s", wanted)
                 state.announce_log()
+                self._end(jobs)
 
     def _ready(self, generation: int) -> set[Target]:
         """Return the shards that some worker has open and read to about the end of the log."""
