@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from typing import Any, Protocol
 
 from celery import signals
@@ -96,8 +97,10 @@ def stop_services(**_: Any) -> None:
 
 @signals.task_prerun.connect
 def note_start(**_: Any) -> None:
-    """Note that the process is busy."""
-    runtime().busy = True
+    """Note that the process is busy, and since when."""
+    state = runtime()
+    state.busy_since = time.time()
+    state.busy = True
 
 
 @signals.task_postrun.connect

@@ -74,6 +74,7 @@ class Heartbeat(threading.Thread):
             version=VERSION,
             tasks_done=state.tasks_done,
             busy=state.busy,
+            busy_since=state.busy_since,
             fingerprint=state.plan.fingerprint,
             rss_bytes=_rss_bytes(),
             shards=tuple(self._shards()),

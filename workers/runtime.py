@@ -61,6 +61,7 @@ class Runtime:
         self.started_at = time.time()
         self.tasks_done = 0
         self.busy = False
+        self.busy_since = 0.0
         self._components: dict[tuple[int, str], Component] = {}
         self._lock = threading.Lock()
 

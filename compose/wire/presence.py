@@ -28,7 +28,8 @@ class Announcement(Message):
 
     ``shards`` holds a mapping a shard served: index, shard, of (how many), serves (or shall, when
     each of its layout is ready), layout_epoch, applied_seq, documents, chunks, delta_rows,
-    segments, generation, ready. ``sent_at`` tells how old the news is.
+    segments, generation, ready. ``sent_at`` tells how old the news is,
+    ``busy_since`` when the task in hand was begun (seconds since the epoch).
     """
 
     node: str
@@ -38,6 +39,7 @@ class Announcement(Message):
     started_at: float
     version: str
     busy: bool = False
+    busy_since: float = 0.0
     tasks_done: int = 0
     fingerprint: str = ""
     rss_bytes: int = 0
