@@ -104,7 +104,7 @@ def stop_services(**_: Any) -> None:
 def note_start(task_id: str = "", task: Any = None, **_: Any) -> None:
     """Note what the process works on."""
     queue = (task.request.delivery_info or {}).get("routing_key") or ""
-    runtime().in_hand = InHand(task_id, str(queue), time.monotonic())
+    runtime().in_hand = InHand(task_id, str(queue), time.time())
 
 
 @signals.task_postrun.connect

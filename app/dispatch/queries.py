@@ -20,7 +20,7 @@ from compose.plan import Plan
 from compose.wire import chords, names
 from compose.wire.chords import Call
 from compose.wire.locating import first_waiting
-from compose.wire.messages import QueryBatch, Reply, SearchParams
+from compose.wire.messages import QueryBatch, Reply, SearchParams, Target
 from compose.wire.presence import Directory
 from compose.wire.scatter import order_of, scatter
 
@@ -138,7 +138,7 @@ class QueryRunner:
         batch = replace(batch, stage=len(self._plan.stages))
         return _with_vectors(batch, self._plan, queries)
 
-    def _targets(self, mode: str) -> tuple[tuple[tuple[int, int], ...], int]:
+    def _targets(self, mode: str) -> tuple[tuple[Target, ...], int]:
         """Return the shards to ask and how many cannot be asked.
 
         Raises:
@@ -159,12 +159,9 @@ class QueryRunner:
             )
         return targets, len(wanted) - len(targets)
 
-    def _wanted(self, mode: str) -> list[tuple[int, int]]:
-        return [
-            (position, shard)
-            for position in self._plan.asked(mode)
-            for shard in range(self._plan.indexes[position].shards)
-        ]
+    def _wanted(self, mode: str) -> list[Target]:
+        asked = self._plan.asked(mode)
+        return [target for index in asked for target in self._directory.shards_of(index)]
 
     async def _answer(self, batch: QueryBatch) -> Reply:
         """Publish the batch and await its reply; a partial one shortly before the deadline."""
@@ -247,12 +244,10 @@ class QueryRunner:
         here = [step for step in path if step[1] == found]
         return self._late_on(here or path, time.time() - since)
 
-    def _path(
-        self, stages: Sequence[Any], targets: Sequence[tuple[int, int]]
-    ) -> list[tuple[str, str]]:
+    def _path(self, stages: Sequence[Any], targets: Sequence[Target]) -> list[tuple[str, str]]:
         """Return (stage, queue) of every step that a batch has before it."""
         path = [(stage.kind, stage.queue) for stage in stages]
-        path += [("search", self._plan.indexes[index].queue(shard)) for index, shard in targets]
+        path += [("search", self._plan.indexes[index].queue(shard)) for index, shard, _ in targets]
         return [*path, ("reduce", names.REDUCE_QUEUE)] if targets else path
 
     def _late_on(self, path: Sequence[tuple[str, str]], waited_s: float) -> DeadlineError:

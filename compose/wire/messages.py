@@ -16,7 +16,19 @@ from numpy.typing import NDArray
 
 from compose.wire.codec import WireFormatError
 
-WIRE_VERSION: Final = 1
+WIRE_VERSION: Final = 2
+
+#: A shard as messages name it: index of the flow, shard, and of how many. So that a worker that
+#: serves another layout can only refuse, never answer with another range of documents.
+Target = tuple[int, int, int]
+NOBODY: Final[Target] = (-1, -1, 0)
+
+
+def target_of(wire: Any) -> Target:
+    """Return a target as it is after the wire, where it is a list."""
+    index, shard, of = wire
+    return int(index), int(shard), int(of)
+
 
 Mode = Literal["vector", "text", "hybrid"]
 
@@ -85,8 +97,8 @@ class QueryBatch(Message):
     deadline: float  # epoch seconds
     queries: int
     params: Mapping[str, Any]  # SearchParams as wire data
-    targets: tuple[tuple[int, int], ...]  # (index of the flow, shard) asked
-    target: tuple[int, int] = (-1, -1)  # the one that this copy is for
+    targets: tuple[Target, ...]  # the shards asked
+    target: Target = NOBODY  # the one that this copy is for
     absent: int = 0  # shards not asked because nobody serves them
     min_seq: int = 0
     generation: int = 0
@@ -187,7 +199,7 @@ class Inspection(Message):
     arguments: Mapping[str, Any]
     min_seq: int
     deadline: float
-    target: tuple[int, int] = (-1, -1)
+    target: Target = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
