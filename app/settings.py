@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
@@ -21,6 +22,7 @@ from pydantic_settings import (
 PREFIX = "GNES_"
 STATE_FILE = "state.json"  # written by `gnes up` in its data folder, readable by its owner alone
 REPOSITORY = Path(__file__).resolve().parent.parent
+_VALKEY = re.compile(r"^valkey(s?)://")
 
 
 class Limits(BaseModel):
@@ -108,6 +110,11 @@ class Settings(BaseSettings):
     cache_bytes: int = Field(
         1 << 30, ge=0, description="bytes of the embedding cache; 0 turns it off"
     )
+    metrics_dir: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("PROMETHEUS_MULTIPROC_DIR"),
+        description="where the API processes behind one port share what they count",
+    )
     otel_endpoint: str | None = Field(
         None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
     )
@@ -126,6 +133,12 @@ class Settings(BaseSettings):
         """Read arguments, then the environment, then ``*_FILE``."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, _FileSource(settings_cls)
+
+    @field_validator("broker_url", "result_backend")
+    @classmethod
+    def _by_its_older_name(cls, url: str) -> str:
+        """Return a Valkey's URL as a Redis's: one protocol, and libraries know that name of it."""
+        return _VALKEY.sub(r"redis\1://", url)
 
     def model_post_init(self, _context: Any) -> None:
         """Derive what follows from the data folder and the broker."""

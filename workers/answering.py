@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from compose.wire import codec, names
-from compose.wire.messages import Errand, QueryBatch, Reply
+from compose.wire.messages import MediaTask, QueryBatch, Reply
 from workers.runtime import runtime
 
 logger = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ def answer_failure(wire: Mapping[str, Any], stage: str, error: Exception) -> Non
     reply(to, Reply(batch_id, failed_stage=stage, failure=str(error), status=status))
 
 
-def run_errand(
-    wire: Mapping[str, Any], stage: str, work: Callable[[Errand], tuple[Any, ...]]
+def run_media_task(
+    wire: Mapping[str, Any], stage: str, work: Callable[[MediaTask], tuple[Any, ...]]
 ) -> None:
     """Do what the API asked for, and answer with what came of it, or why nothing did.
 
@@ -45,12 +45,12 @@ def run_errand(
         work: does it and returns the parts of the answer.
     """
     try:
-        errand = Errand.from_wire(wire)
-        if errand.is_late():
+        order = MediaTask.from_wire(wire)
+        if order.is_late():
             return
-        reply(errand.reply_to, Reply(errand.batch_id, parts=work(errand)))
+        reply(order.reply_to, Reply(order.batch_id, parts=work(order)))
     except Exception as error:
-        logger.exception("%s: an errand failed", stage)
+        logger.exception("%s: a task failed", stage)
         answer_failure(wire, stage, error)
 
 

@@ -10,7 +10,7 @@ from celery import current_app
 
 from compose.plan import StagePlan
 from compose.wire import chords, names
-from compose.wire.chords import Call
+from compose.wire.chords import Call, Chord
 from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch, Reply
 from compose.wire.scatter import scatter
 from workers.answering import reply
@@ -27,9 +27,9 @@ def hand_on_query(state: Runtime, batch: QueryBatch) -> None:
         stage = todo[0]
         batch = replace(batch, stage=stage.index)
         call = Call(_QUERY_TASK[stage.kind], stage.queue, batch.to_wire())
-        # By its name a batch that is late can be found (compose.wire.locating).
+        # By its name a batch that is late can be found.
         name = f"{batch.batch_id}-{batch.stage}"
-        chords.send(current_app, call, priority=state.priority(bulk=False), task_id=name)
+        chords.send(current_app, call, awaited=True, task_id=name)
     elif batch.wants == "embeddings":
         found = Reply(
             batch.batch_id,
@@ -40,27 +40,25 @@ def hand_on_query(state: Runtime, batch: QueryBatch) -> None:
         )
         reply(batch.reply_to, found)
     else:
-        scatter(current_app, state.plan, batch, priority=state.priority(bulk=False))
+        scatter(current_app, state.plan, batch)
 
 
 def hand_on_documents(state: Runtime, batch: DocumentBatch, **options: Any) -> None:
     """Send a batch of documents to the stage it wants next; the last one is the chord's header."""
-    priority = state.priority(bulk=True)
     if batch.stage == 0 and any(_wants_fetching(item) for item in batch.items):
         call = Call(names.FETCH, names.FETCH_QUEUE, batch.to_wire())
-        chords.send(current_app, call, priority=priority, **options)
+        chords.send(current_app, call, awaited=False, **options)
         return
     batch = replace(batch, stage=_next_stage(state, batch))
     if batch.stage < len(state.plan.stages):
         stage = state.plan.stages[batch.stage]
         call = Call(_DOCUMENT_TASK[stage.kind], stage.queue, batch.to_wire())
-        chords.send(current_app, call, priority=priority, **options)
+        chords.send(current_app, call, awaited=False, **options)
         return
     call = Call(names.INDEX, names.INDEX_QUEUE, batch.to_wire())
     finish = Call(names.FINISH, names.INDEX_QUEUE, batch.collection)
-    chords.join(
-        current_app, batch.group_id, batch.group_index, call, finish, priority=priority, **options
-    )
+    window = Chord(batch.group_id, batch.group_size, finish, awaited=False)
+    chords.join(current_app, window, batch.group_index, call, **options)
 
 
 def _wants_fetching(item: Mapping[str, Any]) -> bool:

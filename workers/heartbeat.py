@@ -16,10 +16,11 @@ from redis.exceptions import RedisError
 
 from compose.wire import presence
 from compose.wire.presence import Announcement
-from workers.runtime import VERSION, Runtime
+from workers.runtime import VERSION, InHand, Runtime
 
 logger = logging.getLogger(__name__)
 
+_LONG_TASK_S = 0.2  # a task that takes longer may be why a request is late: that is told at once
 _LEAST_GAP_S = 0.05  # news are announced at once, but no more often than this
 
 
@@ -35,6 +36,7 @@ class Heartbeat(threading.Thread):
         self._shards = shards
         self._news = threading.Event()
         self._stopping = threading.Event()
+        self._told: InHand | None = None
 
     def stop(self) -> None:
         """End, and say that the worker is gone."""
@@ -59,12 +61,23 @@ class Heartbeat(threading.Thread):
                 logger.debug("heartbeat: %s", error)
             except Exception:
                 logger.exception("heartbeat: trying again")
-            self._news.wait(interval)
+            self._wait(interval)
             self._news.clear()
             self._stopping.wait(_LEAST_GAP_S)
 
+    def _wait(self, interval: float) -> None:
+        """Wait for the next beat, for news, or until a task takes so long that it is news."""
+        end = time.monotonic() + interval
+        while (left := end - time.monotonic()) > 0:
+            if self._news.wait(min(left, _LONG_TASK_S)):
+                return
+            task, now = self._state.in_hand, time.time()
+            if task is not None and task is not self._told and now - task.since > _LONG_TASK_S:
+                return
+
     def _announcement(self) -> Announcement:
         state = self._state
+        task = self._told = state.in_hand
         return Announcement(
             node=self._node,
             host=socket.gethostname(),
@@ -73,7 +86,7 @@ class Heartbeat(threading.Thread):
             started_at=state.started_at,
             version=VERSION,
             tasks_done=state.tasks_done,
-            busy=state.busy,
+            in_hand=() if task is None else (task.task_id, task.queue, task.since),
             fingerprint=state.plan.fingerprint,
             rss_bytes=_rss_bytes(),
             shards=tuple(self._shards()),

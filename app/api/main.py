@@ -1,5 +1,6 @@
 """The HTTP application: ``uvicorn --factory app.api.main:create``."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -26,8 +27,10 @@ from app.api import (
     openapi,
     previews,
     problems,
+    resharding,
     scroll,
     search,
+    snapshots,
     training,
 )
 from app.api.auth import Gate
@@ -43,18 +46,20 @@ from app.dispatch import Dispatch
 from app.settings import Settings, settings
 from compose.plan import Plan
 from compose.planning import load_plan
+from indexstore.layouts import Layouts
 from indexstore.ledger import Ledger
 from indexstore.migrations import migrate
 
 #: In the order in which routes are tried.
 RESOURCES = (
-    search, scroll, deleting, documents, training, blobs, previews, collections, jobs, events,
-    dead_letters, encode, cluster, health, metrics, gnes_aliases,
+    search, scroll, deleting, documents, training, resharding, snapshots, blobs, previews,
+    collections, jobs, events, dead_letters, encode, cluster, health, metrics, gnes_aliases,
 )  # fmt: skip
 BODIES = (
     SearchBody, BatchBody, RecommendBody, DocumentBody, PatchBody, DeleteBody,
     dead_letters.ReplayBody, scroll.ScrollBody, scroll.CountBody, scroll.FacetBody,
-    encode.EncodeBody, encode.EmbeddingsBody,
+    encode.EncodeBody, encode.EmbeddingsBody, resharding.ReshardBody,
+    snapshots.SnapshotBody, snapshots.RestoreBody,
 )  # fmt: skip
 
 
@@ -76,7 +81,7 @@ def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
     )
     app.state.house = house
     app.state.gallery = previews.Gallery()
-    app.state.metrics = Metrics(house.plan.collection)
+    app.state.metrics = Metrics(house.plan.collection, config.metrics_dir)
     for resource in RESOURCES:
         app.include_router(resource.router)
     docs.install(app)
@@ -123,6 +128,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     dispatch = Dispatch(celery_app, settings=house.config, plan=house.plan, ledger=ledger)
     await dispatch.start()
     house.opened = dispatch
+    gc.collect()
+    gc.freeze()  # what is loaded stays; searching it for garbage takes tens of milliseconds
     try:
         yield
     finally:
@@ -139,6 +146,8 @@ def _open_ledger(config: Settings, plan: Plan) -> Ledger:
     config.data_dir.mkdir(parents=True, exist_ok=True)
     migrate(config.database_url)
     ledger = Ledger.open(config.database_url)
-    shards = max((index.shards for index in plan.indexes), default=1)
-    ledger.ensure_collection(plan.collection, fingerprint=plan.fingerprint, shards=shards)
+    declared = {index.name: index.shards for index in plan.indexes}
+    most = max(declared.values(), default=1)
+    ledger.ensure_collection(plan.collection, fingerprint=plan.fingerprint, shards=most)
+    Layouts(ledger.database).declare(plan.collection, declared)
     return ledger

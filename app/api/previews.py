@@ -147,7 +147,7 @@ class Gallery:
 
 
 async def _made(house: House, wanted: Mapping[str, Any]) -> bytes:
-    (data,) = await house.dispatch.errand(
+    (data,) = await house.dispatch.media_task(
         names.PREVIEW, names.PREVIEW_QUEUE, wanted, timeout_s=TIMEOUT_S
     )
     return bytes(data)

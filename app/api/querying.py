@@ -57,7 +57,7 @@ async def _content(kind: str, medium: Media, query: SearchQuery, house: House) -
     except MediaRefusedError as error:
         field = f"query.{kind}.{error.field}"
         raise invalid([{"field": field, "reason": error.reason}]) from None
-    (blob,) = await house.dispatch.errand(
+    (blob,) = await house.dispatch.media_task(
         names.FETCH_MEDIUM, names.FETCH_QUEUE, wanted, timeout_s=query.timeout_s
     )
     return str(blob)

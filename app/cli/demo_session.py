@@ -76,10 +76,11 @@ def _read_corpus(limit: int, console: Console) -> list[dict[str, Any]]:
     began = time.monotonic()
     with console.status("reading docstrings"):
         texts = corpus(limit)
-    packages = {text["tags"]["package"] for text in texts}
+    packages = len({text["tags"]["package"] for text in texts}) - 1
+    others = f" and {packages} installed packages" if packages > 1 else ""
     console.print(
-        f"read {len(texts)} docstrings of the standard library and {len(packages) - 1} installed "
-        f"packages in {time.monotonic() - began:.1f} s"
+        f"read {len(texts)} docstrings of the standard library{others} "
+        f"in {time.monotonic() - began:.1f} s"
     )
     return texts
 

@@ -21,14 +21,15 @@ KINDS: dict[type[ast.AST], str] = {
     ast.FunctionDef: "function",
     ast.AsyncFunctionDef: "function",
 }
-SHORTEST_CHARS = 40
+SHORTEST_CHARS = 20
 """Shorter docstrings ("See above.") tell nobody what a thing does."""
 LONGEST_CHARS = 400
 SHORT_CHARS = 240
 """A summary says best what a thing is for; details further down dilute it."""
 LARGEST_FILE_BYTES = 400_000
 SKIPPED = frozenset(("test", "tests", "idlelib", "lib2to3", "turtledemo", "_vendor", "vendor"))
-ENOUGH = 5_000
+ENOUGH = 6_000
+"""The whole standard library, and the first of the packages."""
 FROM_STDLIB = "python"
 COMPILED = (
     *("builtins", "array", "binascii", "bisect", "csv", "datetime", "functools", "hashlib"),
@@ -44,13 +45,18 @@ PUBLIC_NAMES = {f"posixpath.{name}": f"os.path.{name}" for name in dir(sys.modul
 
 
 def corpus(limit: int = ENOUGH) -> list[dict[str, Any]]:
-    """Return at most ``limit`` documents: the standard library first, then packages by name."""
+    """Return at most ``limit`` documents: the standard library first, then packages by name.
+
+    What is said of several things is told of the first. A text begins with the name of its thing,
+    by which it is found as well.
+    """
     documents: dict[str, dict[str, Any]] = {}
-    texts: set[str] = set()
+    told: set[str] = set()
     for document in _all():
-        if document["id"] not in documents and document["text"] not in texts:
-            documents[document["id"]] = document
-            texts.add(document["text"])
+        name, text = document["id"], document["text"]
+        if name not in documents and text not in told:
+            documents[name] = {**document, "text": f"{name}: {text}"}
+            told.add(text)
         if len(documents) >= limit:
             break
     return list(documents.values())

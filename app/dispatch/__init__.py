@@ -19,9 +19,11 @@ from redis.exceptions import RedisError
 
 from app.dispatch.asking import asked_by
 from app.dispatch.coalescer import Coalescer
+from app.dispatch.depths import Depths
 from app.dispatch.errors import NotReadyError, StageError
 from app.dispatch.exchange import Exchange
 from app.dispatch.inspections import Inspector
+from app.dispatch.media_tasks import MediaTasks
 from app.dispatch.model import BatchKey, SearchAnswer, SearchQuery
 from app.dispatch.publisher import Publisher
 from app.dispatch.queries import QueryRunner
@@ -29,10 +31,10 @@ from app.dispatch.replies import Replies
 from app.dispatch.writes import Writer
 from app.settings import Settings
 from compose.plan import Plan
-from compose.wire import chords, presence
-from compose.wire.chords import Call
-from compose.wire.messages import Errand, Reply, SearchParams
+from compose.wire import presence
+from compose.wire.messages import Reply, SearchParams
 from compose.wire.presence import Announcement, Directory
+from indexstore.layouts import Layouts
 from indexstore.ledger import Ledger
 from indexstore.model import Acceptance, Deletion, Document, Job
 
@@ -54,11 +56,18 @@ class Dispatch:
     """
 
     def __init__(self, app: Any, *, settings: Settings, plan: Plan, ledger: Ledger) -> None:
-        self.plan = plan
+        self._plan = plan
         self.ledger = ledger
         self.settings = settings
         self.api_id = uuid.uuid4().hex
-        self.directory = Directory()
+        layouts = Layouts(ledger.database).read(plan.collection)
+        self.directory = Directory(
+            [
+                layouts[index.name].shards if index.name in layouts else index.shards
+                for index in plan.indexes
+            ]
+        )
+        self.depths = Depths(app)
         self._app = app
         self._publisher = Publisher()
         self._tasks: list[asyncio.Task[None]] = []
@@ -76,21 +85,18 @@ class Dispatch:
         self._writer = Writer(
             ledger=self.ledger,
             redis=self.redis,
-            plan=self.plan,
+            plan=self._plan,
             replies=self._replies,
             api_id=self.api_id,
         )
-        exchange = Exchange(
-            self._app,
-            publisher=self._publisher,
-            replies=self._replies,
-            priority=0 if self.settings.broker_url.startswith(("redis", "valkey")) else 9,
+        exchange = Exchange(self._app, publisher=self._publisher, replies=self._replies)
+        runner = QueryRunner(
+            exchange, plan=self._plan, api_id=self.api_id, directory=self.directory
         )
-        self._exchange = exchange
-        runner = QueryRunner(exchange, plan=self.plan, api_id=self.api_id, directory=self.directory)
         self.inspector = Inspector(
-            exchange, plan=self.plan, api_id=self.api_id, directory=self.directory
+            exchange, plan=self._plan, api_id=self.api_id, directory=self.directory
         )
+        self._media_tasks = MediaTasks(exchange, api_id=self.api_id, directory=self.directory)
         self._runner = runner
         self._vectors = self._coalescer(runner, _VECTOR_IN_FLIGHT)
         self._texts = self._coalescer(runner, _TEXT_IN_FLIGHT)
@@ -108,6 +114,7 @@ class Dispatch:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await asyncio.to_thread(self._publisher.stop)
+        await asyncio.to_thread(self.depths.close)
         await self.redis.aclose()
 
     async def search(self, query: SearchQuery) -> SearchAnswer:
@@ -146,28 +153,11 @@ class Dispatch:
         """Return the embeddings of one text or medium, by vector, with its chunks' weights."""
         return await self._runner.embed_content(modality, content, timeout_s=timeout_s)
 
-    async def errand(
+    async def media_task(
         self, task: str, queue: str, arguments: Mapping[str, Any], *, timeout_s: float
     ) -> tuple[Any, ...]:
-        """Have a worker do something with a medium, and return what came of it.
-
-        Raises:
-            NotReadyError: nobody does such things now. StageError: it could not be done.
-            DeadlineError: it took too long.
-        """
-        if not self.directory.serving(queue):
-            cure = f"start `celery -A app worker -Q {queue}`"
-            raise NotReadyError(f"nobody consumes queue {queue!r}", cure)
-        order = Errand(uuid.uuid4().hex, self.api_id, arguments, time.time() + timeout_s)
-        call = Call(task, queue, order.to_wire())
-        reply: Reply = await self._exchange.ask(
-            order.batch_id,
-            lambda app, priority: chords.send(app, call, priority=priority),
-            timeout_s=timeout_s,
-            stage=queue,
-            queue=queue,
-        )
-        return reply.parts
+        """Have a worker do something with a medium, and return what came of it."""
+        return await self._media_tasks.run(task, queue, arguments, timeout_s=timeout_s)
 
     async def submit(
         self,
@@ -208,6 +198,16 @@ class Dispatch:
         """Return a job once it has ended, or as it is when the time is up."""
         return await self._writer.finished(job_id, timeout_s)
 
+    @property
+    def plan(self) -> Plan:
+        """The plan with as many shards as serve each index now."""
+        return self._plan.with_shards(self.directory.serving_shards)
+
+    @property
+    def widest_plan(self) -> Plan:
+        """The plan with all shards whose queues are in use, those that are being made as well."""
+        return self._plan.with_shards(self.directory.widest_shards)
+
     def workers(self) -> list[Announcement]:
         """Return what the live workers say of themselves."""
         return self.directory.workers
@@ -221,7 +221,7 @@ class Dispatch:
             return False
 
     def _params(self, query: SearchQuery) -> SearchParams:
-        kinds = {index.kind for index in self.plan.indexes}
+        kinds = {index.kind for index in self._plan.indexes}
         mode = query.mode or ("vector" if "vector" in kinds else "text")
         wanted = kinds if mode == "hybrid" else {mode}
         if not wanted <= kinds or (mode == "hybrid" and len(kinds) < 2):  # noqa: PLR2004

@@ -1,12 +1,13 @@
-"""One message out, one reply back: publishing and awaiting, with every failure named."""
+"""One message out, one reply back: publishing, awaiting, asking again; every failure is named."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
@@ -16,21 +17,51 @@ from app.dispatch.publisher import Publisher
 from app.dispatch.replies import Replies
 from compose.wire.messages import Reply
 
+_LOOK_S = 0.2  # between two looks at who is there, while a reply is awaited
+_RESENDS = 3
+_BROKER_ERRORS = (KombuError, RedisError, OSError)  # TimeoutError is an OSError
+
 T = TypeVar("T")
-Send = Callable[[Any, int], T]  # what to do with the Celery app and the priority
+Crew = frozenset[tuple[str, str, int]]
+
+
+class Question(Protocol):
+    """A message that is replied to by its ``batch_id``."""
+
+    @property
+    def batch_id(self) -> str:
+        """Its name."""
+        ...
+
+
+Q = TypeVar("Q", bound=Question)
+
+
+@dataclass(frozen=True, slots=True)
+class Way(Generic[Q]):
+    """How questions of one kind travel.
+
+    Args:
+        send: publishes one, given the Celery app; it may block.
+        crew: the processes that may have it in their hands, and which life of the broker.
+        afresh: the same under a new name, for those who are there now; None without any.
+    """
+
+    send: Callable[[Any, Q], None]
+    crew: Callable[[Q], Crew]
+    afresh: Callable[[Q], Q | None]
 
 
 class Exchange:
     """The way from one API process to the workers and back."""
 
-    def __init__(self, app: Any, *, publisher: Publisher, replies: Replies, priority: int) -> None:
+    def __init__(self, app: Any, *, publisher: Publisher, replies: Replies) -> None:
         self._app = app
         self._publisher = publisher
         self._replies = replies
-        self._priority = priority
 
-    async def post(self, send: Send[T], *, timeout_s: float) -> T:
-        """Do something with the broker, outside the event loop.
+    async def call(self, work: Callable[[Any], T], *, timeout_s: float) -> T:
+        """Do something with the broker, given the Celery app, outside the event loop.
 
         Raises:
             NotReadyError: the broker does not answer. DeadlineError: not within ``timeout_s``.
@@ -38,39 +69,72 @@ class Exchange:
         limit = asyncio.timeout(max(0.0, timeout_s))
         try:
             async with limit:
-                return await self._publisher.call(lambda: send(self._app, self._priority))
-        except (KombuError, RedisError, OSError) as error:  # TimeoutError is an OSError
+                return await self._publisher.call(lambda: work(self._app))
+        except _BROKER_ERRORS as error:
             if limit.expired():
                 raise DeadlineError("publish", "broker", timeout_s, 1) from error
-            raise NotReadyError(
-                f"the broker does not answer ({type(error).__name__}: {error})",
-                "check that it runs and that GNES_BROKER_URL names it",
-            ) from error
+            raise _unreachable(error) from error
 
     @contextmanager
+    def conversation(self, question: Q, way: Way[Q]) -> Iterator[Conversation[Q]]:
+        """Give a conversation about ``question``; replies that come after its end are dropped."""
+        with ExitStack() as expected:
+            yield Conversation(question, way, self, expected)
+
+    def post(self, way: Way[Q], question: Q, reply: asyncio.Future[Reply]) -> None:
+        """Publish a question; if that fails, so does the reply."""
+
+        def publish() -> None:
+            try:
+                way.send(self._app, question)
+            except _BROKER_ERRORS as error:
+                raise _unreachable(error) from error
+
+        self._publisher.post(publish, reply)
+
     def expect(
         self, batch_id: str, future: asyncio.Future[Reply] | None = None
-    ) -> Iterator[asyncio.Future[Reply]]:
+    ) -> AbstractContextManager[asyncio.Future[Reply]]:
         """Give the future of the reply to ``batch_id``, which may be that of an earlier batch."""
-        with self._replies.expect(batch_id, future) as found:
-            yield found
+        return self._replies.expect(batch_id, future)
 
-    async def ask(
-        self, batch_id: str, send: Send[None], *, timeout_s: float, stage: str, queue: str
-    ) -> Reply:
-        """Send something and return its reply.
+
+class Conversation(Generic[Q]):
+    """A question and the reply to it, asked again when a worker dies with it in its hands."""
+
+    def __init__(self, question: Q, way: Way[Q], exchange: Exchange, expected: ExitStack) -> None:
+        self.question = question
+        self._way = way
+        self._exchange = exchange
+        self._expected = expected
+        self.reply = expected.enter_context(exchange.expect(question.batch_id))
+        self._crew = way.crew(question)
+        exchange.post(way, question, self.reply)
+
+    async def replied(self, until: float) -> Reply | None:
+        """Return the reply; None when it has not come ``until`` that time (epoch seconds).
 
         Raises:
-            NotReadyError: the broker does not answer. StageError: a stage failed.
-            DeadlineError: no reply in time; it names ``stage`` and ``queue``.
+            NotReadyError: the broker does not answer.
         """
-        with self.expect(batch_id) as future:
-            end = time.monotonic() + timeout_s
-            await self.post(send, timeout_s=timeout_s)
-            reply = await within(future, end - time.monotonic())
-        if reply is None:
-            raise DeadlineError(stage, queue, timeout_s, 1)
-        return checked(reply)
+        resends = 0
+        while (reply := await within(self.reply, min(_LOOK_S, until - time.time()))) is None:
+            if time.time() >= until:
+                return None
+            if resends < _RESENDS and not self._crew <= self._way.crew(self.question):
+                resends += self._ask_again()
+        return reply
+
+    def _ask_again(self) -> bool:
+        """Ask those who are there now; tell whether anybody is."""
+        fresh = self._way.afresh(self.question)
+        if fresh is None:
+            return False  # nobody is there to answer; somebody may come in time
+        self.question = fresh
+        self._expected.enter_context(self._exchange.expect(fresh.batch_id, self.reply))
+        self._crew = self._way.crew(fresh)
+        self._exchange.post(self._way, fresh, self.reply)
+        return True
 
 
 async def within(future: asyncio.Future[Reply], seconds: float) -> Reply | None:
@@ -88,3 +152,10 @@ def checked(reply: Reply) -> Reply:
     if reply.failed_stage is not None:
         raise StageError(reply.failed_stage, reply.failure or "it failed", reply.status)
     return reply
+
+
+def _unreachable(error: Exception) -> NotReadyError:
+    return NotReadyError(
+        f"the broker does not answer ({type(error).__name__}: {error})",
+        "check that it runs and that GNES_BROKER_URL names it",
+    )

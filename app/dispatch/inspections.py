@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.dispatch.errors import NotReadyError, StageError
-from app.dispatch.exchange import Exchange
+from app.dispatch.errors import DeadlineError, NotReadyError, StageError
+from app.dispatch.exchange import Crew, Exchange, Way, checked
 from compose.plan import Plan
 from compose.wire import names
-from compose.wire.chords import Call, fan_out
-from compose.wire.messages import Inspection, Reply
+from compose.wire.chords import Call, Chord, fan_out
+from compose.wire.messages import NOBODY, Inspection, Target
 from compose.wire.presence import Directory
 
 Vectors = tuple[NDArray[np.float32], NDArray[np.float32]]  # rows (n, d) and their weights (n,)
@@ -107,31 +107,58 @@ class Inspector:
         if not self._plan.indexes:
             raise StageError("search", "this flow has no Indexer, so nothing can be asked", 422)
         deadline = time.time() + timeout_s
-        order = Inspection(uuid.uuid4().hex, self._api_id, what, arguments, min_seq, deadline)
-        asked = self._plan.indexes[index]
-        for shard in range(asked.shards):
-            if (index, shard) not in self._directory.ready_shards():
+        batch_id, whom = uuid.uuid4().hex, (index, *NOBODY[1:])
+        order = Inspection(batch_id, self._api_id, what, arguments, min_seq, deadline, whom)
+        way = Way(self._send, self._crew, self._afresh)
+        self._require_all(order)
+        with self._exchange.conversation(order, way) as talk:
+            reply = await talk.replied(deadline)
+        if reply is None:
+            queue = self._queues(order)[0]
+            raise DeadlineError("search", queue, timeout_s, len(self._directory.serving(queue)))
+        return [_answer(part) for part in checked(reply).parts]
+
+    def _require_all(self, order: Inspection) -> None:
+        """Check that every shard can be asked.
+
+        Raises:
+            NotReadyError: one is away.
+        """
+        index = self._plan.indexes[order.target[0]]
+        ready = self._directory.ready_shards()
+        for target in self._targets(order):
+            if target not in ready:
                 raise NotReadyError(
-                    f"shard {shard} is away, and an answer without it would be wrong",
-                    f"start `celery -A app worker -Q {asked.queue(shard)}`",
+                    f"shard {target[1]} is away, and an answer without it would be wrong",
+                    f"start `celery -A app worker -Q {index.queue(target[1])}`",
                 )
+
+    def _targets(self, order: Inspection) -> list[Target]:
+        return self._directory.shards_of(order.target[0])
+
+    def _queues(self, order: Inspection) -> list[str]:
+        index = self._plan.indexes[order.target[0]]
+        return [index.queue(target[1]) for target in self._targets(order)]
+
+    def _send(self, app: Any, order: Inspection) -> None:
+        index = self._plan.indexes[order.target[0]]
         headers = [
-            Call(names.INSPECT, asked.queue(shard), replace(order, target=(index, shard)).to_wire())
-            for shard in range(asked.shards)
+            Call(names.INSPECT, index.queue(target[1]), replace(order, target=target).to_wire())
+            for target in self._targets(order)
         ]
-        body = Call(
-            names.GATHER,
-            names.REDUCE_QUEUE,
-            {"reply_to": self._api_id, "batch_id": order.batch_id},
-        )
-        reply: Reply = await self._exchange.ask(
-            order.batch_id,
-            lambda app, priority: fan_out(app, order.batch_id, headers, body, priority=priority),
-            timeout_s=timeout_s,
-            stage="search",
-            queue=asked.queue(0),
-        )
-        return [_answer(part) for part in reply.parts]
+        payload = {"reply_to": self._api_id, "batch_id": order.batch_id}
+        body = Call(names.GATHER, names.REDUCE_QUEUE, payload)
+        fan_out(app, Chord(order.batch_id, len(headers), body, awaited=True), headers)
+
+    def _crew(self, order: Inspection) -> Crew:
+        return self._directory.crew([*self._queues(order), names.REDUCE_QUEUE])
+
+    def _afresh(self, order: Inspection) -> Inspection | None:
+        try:
+            self._require_all(order)
+        except NotReadyError:
+            return None
+        return replace(order, batch_id=uuid.uuid4().hex)
 
 
 def _answer(part: Mapping[str, Any]) -> Any:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 T = TypeVar("T")
-_Job = tuple[Callable[[], object], asyncio.Future[object], asyncio.AbstractEventLoop]
 
-logger = logging.getLogger(__name__)
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    work: Callable[[], object]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    gives_result: bool
 
 
 class Publisher:
@@ -38,37 +43,38 @@ class Publisher:
     async def call(self, work: Callable[[], T]) -> T:
         """Run ``work`` in the publisher's thread and return what it returns."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[object] = loop.create_future()
-        self._jobs.put((work, future, loop))
-        return await future  # type: ignore[return-value]  # what work returned, see _run
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(_Job(work, future, loop, gives_result=True))
+        return await future
+
+    def post(self, work: Callable[[], None], reply: asyncio.Future[Any]) -> None:
+        """Run ``work``, to which somebody else will reply; if it fails, ``reply`` fails with it.
+
+        So the event loop is not woken to hear that all went well.
+        """
+        self._jobs.put(_Job(work, reply, asyncio.get_running_loop(), gives_result=False))
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
-            work, future, loop = job
-            if future.done():  # nobody waits for it any more: do not hold up those behind it
+            if job.future.done():  # nobody waits for it any more: do not hold up those behind it
                 continue
             try:
-                result = work()
+                result = job.work()
             except Exception as error:  # noqa: BLE001  # it belongs to whoever awaits the future
-                _settle(loop, future, error=error)
+                _settle(job, error=error)
             else:
-                _settle(loop, future, result=result)
+                if job.gives_result:
+                    _settle(job, result=result)
 
 
-def _settle(
-    loop: asyncio.AbstractEventLoop,
-    future: asyncio.Future[object],
-    *,
-    result: object = None,
-    error: Exception | None = None,
-) -> None:
+def _settle(job: _Job, *, result: object = None, error: Exception | None = None) -> None:
     def settle() -> None:
-        if future.done():  # its request was cancelled
+        if job.future.done():  # its request was cancelled
             return
         if error is not None:
-            future.set_exception(error)
+            job.future.set_exception(error)
         else:
-            future.set_result(result)
+            job.future.set_result(result)
 
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(settle)
+    if not job.loop.is_closed():
+        job.loop.call_soon_threadsafe(settle)

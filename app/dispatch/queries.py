@@ -6,7 +6,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -15,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.dispatch.errors import DeadlineError, DispatchError, NotReadyError, StageError
-from app.dispatch.exchange import Exchange, checked, within
+from app.dispatch.exchange import Crew, Exchange, Way, checked, within
 from app.dispatch.model import BatchKey, SearchAnswer, SearchQuery
 from compose.plan import Plan
 from compose.wire import chords, names
 from compose.wire.chords import Call
-from compose.wire.locating import queue_of
-from compose.wire.messages import QueryBatch, Reply, SearchParams
+from compose.wire.locating import first_waiting
+from compose.wire.messages import QueryBatch, Reply, SearchParams, Target
 from compose.wire.presence import Directory
 from compose.wire.scatter import order_of, scatter
 
@@ -31,8 +30,7 @@ QUERY_TASK = {"preprocess": names.PREPROCESS_QUERY, "encode": names.ENCODE_QUERY
 _REDUCE_TIME_S = 0.25  # kept back from the deadline, for a partial answer to be reduced
 _REDUCE_SHARE = 0.2  # of short deadlines, the share kept back
 _REFILL_FACTOR = 8
-_LOOK_S = 0.2  # between two looks at who is there, while a batch is awaited
-_RESENDS = 3
+_LOCATE_S = 0.2  # what finding a late batch may take
 
 
 class QueryRunner:
@@ -50,6 +48,7 @@ class QueryRunner:
         self._plan = plan
         self._api_id = api_id
         self._directory = directory
+        self._way = Way(self._send, self._crew, self._afresh)
 
     async def run(
         self, key: BatchKey, queries: Sequence[SearchQuery]
@@ -63,7 +62,7 @@ class QueryRunner:
         started = time.perf_counter()
         # Each query is dropped at its own deadline; the last of them bounds the batch.
         deadline = max(query.deadline for query in queries)
-        reply = await self._answer(self._batch(key, queries, deadline), key.params.asked)
+        reply = await self._answer(self._batch(key, queries, deadline))
         answers = _answers(reply, queries, started)
         for query in reply.short:
             if key.params.slack < key.params.limit * _REFILL_FACTOR**3:
@@ -91,7 +90,7 @@ class QueryRunner:
             owners=np.arange(len(texts), dtype=np.int32),
             weights=np.ones(len(texts), np.float32),
         )
-        reply = await self._answer(batch, None)
+        reply = await self._answer(batch)
         near = self._plan.asked("vector")
         vector = self._plan.indexes[near[0]].vector if near else ""
         return reply.embeddings[vector]
@@ -117,7 +116,7 @@ class QueryRunner:
             texts=(str(content),) if is_text else ("",),
             media=() if is_text else (content,),
         )
-        reply = await self._answer(batch, None)
+        reply = await self._answer(batch)
         for _, reason in reply.failures:
             raise StageError("preprocess", f"{modality}: {reason}", 422)
         return reply
@@ -171,7 +170,7 @@ class QueryRunner:
         batch = replace(batch, stage=len(self._plan.stages))
         return _with_vectors(batch, self._plan, queries, key.vectors)
 
-    def _targets(self, asked: Sequence[int]) -> tuple[tuple[tuple[int, int], ...], int]:
+    def _targets(self, asked: Sequence[int]) -> tuple[tuple[Target, ...], int]:
         """Return the shards to ask and how many cannot be asked.
 
         Raises:
@@ -192,54 +191,25 @@ class QueryRunner:
             )
         return targets, len(wanted) - len(targets)
 
-    def _wanted(self, asked: Sequence[int]) -> list[tuple[int, int]]:
-        return [
-            (position, shard)
-            for position in asked
-            for shard in range(self._plan.indexes[position].shards)
-        ]
+    def _wanted(self, asked: Sequence[int]) -> list[Target]:
+        return [target for index in asked for target in self._directory.shards_of(index)]
 
-    async def _answer(self, batch: QueryBatch, asked: Sequence[int] | None) -> Reply:
-        """Publish the batch and await its reply; a partial one shortly before the deadline.
-
-        A worker that dies takes the messages in its hands with it: then the batch is sent again,
-        to whoever is there by now.
-
-        Args:
-            batch: the queries, addressed to the shards there are now.
-            asked: the indexes to ask when they are sent again; None for none at all.
-        """
+    async def _answer(self, batch: QueryBatch) -> Reply:
+        """Publish the batch and await its reply; a partial one shortly before the deadline."""
         since = time.time()
-        left = batch.deadline - since
-        end = batch.deadline - min(_REDUCE_TIME_S, left * _REDUCE_SHARE)
-        resends = 0
-        with ExitStack() as stack:
-            future = stack.enter_context(self._exchange.expect(batch.batch_id))
-            crew = self._crew(batch)
-            await self._post(batch, partial(self._send, batch))
-            while (reply := await within(future, min(_LOOK_S, end - time.time()))) is None:
-                if time.time() >= end:
-                    reply = await self._partial(batch, future, since)
-                    break
-                if resends < _RESENDS and not crew <= self._crew(batch):
-                    again = self._afresh(batch, asked)
-                    if again is None:
-                        continue  # nobody is there to answer; somebody may come in time
-                    batch, resends = again, resends + 1
-                    stack.enter_context(self._exchange.expect(batch.batch_id, future))
-                    crew = self._crew(batch)
-                    await self._post(batch, partial(self._send, batch))
+        end = batch.deadline - min(_REDUCE_TIME_S, (batch.deadline - since) * _REDUCE_SHARE)
+        with self._exchange.conversation(batch, self._way) as talk:
+            reply = await talk.replied(end)
+            if reply is None:
+                reply = await self._partial(talk.question, talk.reply, since)
         return checked(reply)
 
-    async def _post(self, batch: QueryBatch, send: Callable[[Any, int], T]) -> T:
-        return await self._exchange.post(send, timeout_s=batch.deadline - time.time())
-
-    def _crew(self, batch: QueryBatch) -> frozenset[tuple[str, str, int]]:
+    def _crew(self, batch: QueryBatch) -> Crew:
         """Return the processes that may hold a message of the batch, and which broker life."""
         path = self._path(self._plan.stages[batch.stage :], batch.targets)
         return self._directory.crew(queue for _, queue in path)
 
-    def _afresh(self, batch: QueryBatch, asked: Sequence[int] | None) -> QueryBatch | None:
+    def _afresh(self, batch: QueryBatch) -> QueryBatch | None:
         """Return the batch under a new name, for the shards there are now; None without any."""
         if self._directory.is_away():
             return None
@@ -249,10 +219,10 @@ class QueryRunner:
             sent_at=time.time(),
             generation=self._directory.generation(),
         )
-        if asked is None:
+        if batch.wants == "embeddings":
             return fresh
         try:
-            targets, absent = self._targets(asked)
+            targets, absent = self._targets(batch.params["asked"])
         except NotReadyError:
             return None
         return replace(fresh, targets=targets, absent=absent)
@@ -262,14 +232,14 @@ class QueryRunner:
         stages = self._plan.stages
         return next((one.index for one in stages if one.component(modality)), len(stages))
 
-    def _send(self, batch: QueryBatch, app: Any, priority: int) -> None:
+    def _send(self, app: Any, batch: QueryBatch) -> None:
         if batch.stage >= len(self._plan.stages):
-            scatter(app, self._plan, batch, priority=priority)
+            scatter(app, self._plan, batch)
             return
         stage = self._plan.stages[batch.stage]
         call = Call(QUERY_TASK[stage.kind], stage.queue, batch.to_wire())
         # By its name a batch that is late can be found.
-        chords.send(app, call, priority=priority, task_id=batch.batch_id)
+        chords.send(app, call, awaited=True, task_id=batch.batch_id)
 
     async def _partial(
         self, batch: QueryBatch, future: asyncio.Future[Reply], since: float
@@ -279,33 +249,36 @@ class QueryRunner:
         Raises:
             DeadlineError: nothing came, or it could not be reduced in time.
         """
-        was_open, parts = await self._post(batch, partial(_close, batch.batch_id))
-        if not future.done() and not was_open and not parts:
+        parts = await self._call(batch, partial(chords.close, group_id=batch.batch_id))
+        if parts == [] and not future.done():
             raise await self._late(batch, self._plan.stages[batch.stage :], since)
         if parts:
-            await self._post(batch, partial(_reduce, parts, order_of(batch).to_wire()))
+            order = order_of(batch).to_wire()
+            await self._call(batch, partial(_reduce, parts=parts, order=order))
         reply = await within(future, batch.deadline - time.time())
         if reply is None:
             raise await self._late(batch, (), since)
         return reply
 
+    async def _call(self, batch: QueryBatch, work: Callable[[Any], T]) -> T:
+        return await self._exchange.call(work, timeout_s=batch.deadline - time.time())
+
     async def _late(self, batch: QueryBatch, stages: Sequence[Any], since: float) -> DeadlineError:
         """Return the error that names where the batch is, or the likeliest place."""
         path = self._path(stages, batch.targets)
+        found = self._directory.holder_of(batch.batch_id)
         try:
-            ask = partial(_locate, batch.batch_id, [queue for _, queue in path])
-            found = await self._exchange.post(ask, timeout_s=_LOOK_S)
+            ask = partial(first_waiting, queues=[queue for _, queue in path])
+            found = found or await self._exchange.call(ask, timeout_s=_LOCATE_S)
         except NotReadyError:
-            found = None
+            pass  # the path says enough
         here = [step for step in path if step[1] == found]
         return self._late_on(here or path, time.time() - since)
 
-    def _path(
-        self, stages: Sequence[Any], targets: Sequence[tuple[int, int]]
-    ) -> list[tuple[str, str]]:
+    def _path(self, stages: Sequence[Any], targets: Sequence[Target]) -> list[tuple[str, str]]:
         """Return (stage, queue) of every step that a batch has before it."""
         path = [(stage.kind, stage.queue) for stage in stages]
-        path += [("search", self._plan.indexes[index].queue(shard)) for index, shard in targets]
+        path += [("search", self._plan.indexes[index].queue(shard)) for index, shard, _ in targets]
         return [*path, ("reduce", names.REDUCE_QUEUE)] if targets else path
 
     def _late_on(self, path: Sequence[tuple[str, str]], waited_s: float) -> DeadlineError:
@@ -320,28 +293,9 @@ class QueryRunner:
         return DeadlineError(stage, queue, waited_s, workers)
 
 
-def _close(batch_id: str, app: Any, _priority: int) -> tuple[bool, list[Any] | None]:
-    """Return whether the chord was published, and its parts so far."""
-    was_open = chords.is_open(app, batch_id)
-    return was_open, chords.close(app, batch_id)
-
-
-def _locate(batch_id: str, queues: Sequence[str], app: Any, _priority: int) -> str | None:
-    """Return the queue that the batch came to."""
-    return queue_of(app, batch_id, queues)
-
-
-def _reduce(parts: list[Any], order: Mapping[str, Any], app: Any, priority: int) -> None:
+def _reduce(app: Any, *, parts: list[Any], order: Mapping[str, Any]) -> None:
     """Have the parts reduced that came in time."""
-    app.send_task(
-        names.REDUCE,
-        args=(parts, order),
-        queue=names.REDUCE_QUEUE,
-        priority=priority,
-        ignore_result=True,
-        argsrepr="",
-        kwargsrepr="",
-    )
+    chords.send(app, Call(names.REDUCE, names.REDUCE_QUEUE, parts), order, awaited=True)
 
 
 def _with_vectors(

@@ -1,8 +1,9 @@
 """Chords published by hand: header tasks carry the chord protocol's own fields.
 
 Why not canvas: ``celery.chord`` costs twice the CPU and, in Celery 5.7.0, leaves one Redis
-subscription a header task in the publishing process. The key layout used here is that of
-``celery.backends.redis``; tests/contract pins it.
+subscription a header task in the publishing process. Why not Celery's counters: a flat chord of
+known size whose headers never fail needs no size to be stored before it is published, and its last
+part can be told by one script (``app.chord_backend``).
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
+#: Header of a message whose sender awaits the answer and asks again when a worker dies with it.
+#: So the broker need not remember it once it was taken.
+AWAITED: Final = "awaited"
 CHORD_EXPIRES_S: Final = 3_600  # longer than any chord lives; index windows end in minutes
+CLOSED_EXPIRES_S: Final = 120  # a header task delivered again comes sooner
 
-# KEYS: parts, size, total, seen, claim. Returns nothing when the body has been dispatched already.
+# KEYS: parts, closed. Returns nothing when the body has been dispatched already.
 _CLOSE = """
-if redis.call('EXISTS', KEYS[5]) == 1 then return false end
-local parts = redis.call('ZRANGE', KEYS[1], 0, -1)
-redis.call('SET', KEYS[5], 'done', 'EX', 300)
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+if redis.call('EXISTS', KEYS[2]) == 1 then return false end
+local parts = redis.call('HGETALL', KEYS[1])
+redis.call('SET', KEYS[2], '', 'EX', ARGV[1])
+redis.call('DEL', KEYS[1])
 return parts
 """
 
@@ -34,28 +39,45 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """Where the result backend keeps one chord; the names are Celery's own."""
+class Chord:
+    """Parallel header tasks and the task that is called with all their results.
 
-    parts: Any
-    size: Any
-    total: Any
-    seen: Any
-    claim: Any
+    Args:
+        group_id: its name, unused before.
+        size: how many header tasks it has; they must never raise.
+        body: called with the list of the headers' results, in order, then its own payload.
+        awaited: whether somebody waits for the answer.
+    """
+
+    group_id: str
+    size: int
+    body: Call
+    awaited: bool
+
+    def signature(self) -> dict[str, Any]:
+        """Return what each header task carries of it; ``size`` tells our backend's chords."""
+        return {
+            "task": self.body.task,
+            "args": (self.body.payload,),
+            "kwargs": {},
+            "options": {"task_id": f"{self.group_id}-body", "queue": self.body.queue},
+            "subtask_type": None,
+            "immutable": False,
+            "size": self.size,
+            AWAITED: self.awaited,
+        }
 
 
-def keys(backend: Any, group_id: str) -> Keys:
-    """Return the keys of the chord ``group_id``."""
-    return Keys(
-        *(backend.get_key_for_group(group_id, end) for end in (".j", ".s", ".t", ".d", ".c"))
-    )
+def keys(backend: Any, group_id: str) -> tuple[Any, Any]:
+    """Return where the result backend keeps the parts of a chord, and that it is closed."""
+    return backend.get_key_for_group(group_id, ".p"), backend.get_key_for_group(group_id, ".c")
 
 
 def send(
     app: Any,
     call: Call,
     *further: Any,
-    priority: int,
+    awaited: bool,
     producer: Any = None,
     task_id: str | None = None,
     **options: Any,
@@ -69,7 +91,8 @@ def send(
         app: the Celery app.
         call: the task.
         *further: arguments after its payload.
-        priority: 0 the most urgent on Redis.
+        awaited: whether somebody waits for the answer: then it overtakes bulk work, and whoever
+            waits sees to it that it is not lost.
         producer: publishes it, in its batch if it has one; by default one of the app's.
         task_id: its id; a new one by default.
         **options: chord fields of the message.
@@ -84,6 +107,8 @@ def send(
         kwargsrepr="",
         **options,
     )
+    if awaited:
+        message.headers[AWAITED] = True
     with app.producer_or_acquire(producer) as publisher:
         # A queue of Redis is there as soon as something is in it; others must be declared.
         is_redis = publisher.connection.transport.driver_type == "redis"
@@ -92,72 +117,35 @@ def send(
             call.task,
             message,
             queue=call.queue,
-            priority=priority,
+            priority=_priority(awaited=awaited, is_redis=is_redis),
             declare=() if is_redis else None,
         )
 
 
-def fan_out(app: Any, group_id: str, headers: Sequence[Call], body: Call, *, priority: int) -> None:
-    """Publish ``headers`` as one chord whose callback is ``body``, in one round trip.
+def _priority(*, awaited: bool, is_redis: bool) -> int:
+    """Return the broker's number for what shall go first: 0 on Redis, 9 on AMQP."""
+    return 0 if awaited == is_redis else 9
 
-    Args:
-        app: the Celery app.
-        group_id: name of the chord, unused before.
-        headers: the parallel tasks; they must never raise, or the body is not called.
-        body: called with the list of the headers' results, in order, then its own payload.
-        priority: of every task, 0 the most urgent.
-    """
-    arm(app, group_id, len(headers))
+
+def fan_out(app: Any, chord: Chord, headers: Sequence[Call]) -> None:
+    """Publish all header tasks of a chord in one round trip."""
     with app.amqp.producer_pool.acquire(block=True, timeout=2) as producer, producer.batch():
         for position, call in enumerate(headers):
-            join(app, group_id, position, call, body, priority=priority, producer=producer)
+            join(app, chord, position, call, producer=producer)
 
 
-def arm(app: Any, group_id: str, size: int) -> None:
-    """Tell the result backend how many header tasks the chord ``group_id`` has."""
-    app.backend.client.set(app.backend.get_key_for_group(group_id, ".s"), size, ex=CHORD_EXPIRES_S)
-
-
-def join(
-    app: Any,
-    group_id: str,
-    position: int,
-    call: Call,
-    body: Call,
-    *,
-    priority: int,
-    producer: Any = None,
-) -> None:
-    """Publish ``call`` as header task ``position`` of the chord ``group_id``."""
+def join(app: Any, chord: Chord, position: int, call: Call, *, producer: Any = None) -> None:
+    """Publish ``call`` as header task ``position`` of a chord."""
     send(
         app,
         call,
-        priority=priority,
+        awaited=chord.awaited,
         producer=producer,
-        group_id=group_id,
+        task_id=f"{chord.group_id}-{position}",
+        group_id=chord.group_id,
         group_index=position,
-        chord=_signature(group_id, body, priority),
+        chord=chord.signature(),
     )
-
-
-def _signature(group_id: str, body: Call, priority: int) -> dict[str, Any]:
-    """Return the callback as Celery's signatures travel; ``flat`` tells our backend's chords."""
-    return {
-        "task": body.task,
-        "args": (body.payload,),
-        "kwargs": {},
-        "options": {
-            "task_id": f"{group_id}-body",
-            "queue": body.queue,
-            "priority": priority,
-            "ignore_result": True,
-            "argsrepr": "",
-            "kwargsrepr": "",
-        },
-        "subtask_type": None,
-        "immutable": False,
-        "flat": True,
-    }
 
 
 def close(app: Any, group_id: str) -> list[Any] | None:
@@ -167,13 +155,8 @@ def close(app: Any, group_id: str) -> list[Any] | None:
         None when the callback has been called already, or is being called.
     """
     backend = app.backend
-    of = keys(backend, group_id)
-    parts = backend.client.eval(_CLOSE, 5, of.parts, of.size, of.total, of.seen, of.claim)
-    if parts is None:
+    flat = backend.client.eval(_CLOSE, 2, *keys(backend, group_id), CLOSED_EXPIRES_S)
+    if flat is None:
         return None
-    return [backend.decode(part)[3] for part in parts]
-
-
-def is_open(app: Any, group_id: str) -> bool:
-    """Tell whether the chord was published and its callback has not been called."""
-    return bool(app.backend.client.exists(app.backend.get_key_for_group(group_id, ".s")))
+    parts = {int(flat[i]): flat[i + 1] for i in range(0, len(flat), 2)}
+    return [backend.decode(parts[position])[3] for position in sorted(parts)]

@@ -54,8 +54,8 @@ def loads(data: bytes | bytearray | memoryview | str) -> Any:
     raw = data.encode("latin-1") if isinstance(data, str) else data
     try:
         return msgpack.unpackb(raw, ext_hook=_ext_hook, strict_map_key=False)
-    except (ValueError, msgpack.exceptions.UnpackException) as error:
-        raise WireFormatError(str(error)) from error
+    except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
+        raise WireFormatError(str(error)) from error  # TypeError: a key that cannot be one
 
 
 def _default(value: Any) -> Any:

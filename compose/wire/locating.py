@@ -1,33 +1,21 @@
-"""Where a message is that nobody has answered: to name the culprit, once a request is late.
-
-Reads what kombu's Redis transport keeps (tests/e2e/test_faults.py holds it to that); with another
-broker nothing is found, and whoever asks falls back to guessing.
-"""
+"""Where messages wait that nobody takes: to name the culprit, once a request is late."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-_UNACKED: Final = "unacked"  # kombu's hash of the messages that workers have in their hands
-_MOST: Final = 64  # messages in hands that are looked at; more would hold up whoever is late
-_BULK: Final = ":9"  # suffix of the queue's list for bulk work
+_BULK: Final = ":9"  # suffix of the list of a Redis queue that holds bulk work
 
 
-def queue_of(app: Any, batch_id: str, queues: Sequence[str]) -> str | None:
-    """Return the queue from which a batch was taken or in which it waits; None when unknown.
+def first_waiting(app: Any, *, queues: Sequence[str]) -> str | None:
+    """Return the first of some queues in which messages wait; None when in none, or not known.
 
     Args:
-        app: the Celery app.
-        batch_id: the batch, named in the id or as the chord of each of its tasks.
-        queues: those on the way of the batch, in order.
+        app: the Celery app. With a broker that is no Redis nothing is known.
+        queues: those on the way of a message, in order.
     """
     client = app.backend.client
-    if client.hlen(_UNACKED) <= _MOST:
-        for raw in client.hvals(_UNACKED):
-            if batch_id.encode() in raw:
-                return str(json.loads(raw)[2])
     for queue in queues:
         if client.llen(queue) or client.llen(queue + _BULK):
             return queue

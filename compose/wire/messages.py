@@ -16,7 +16,19 @@ from numpy.typing import NDArray
 
 from compose.wire.codec import WireFormatError
 
-WIRE_VERSION: Final = 1
+WIRE_VERSION: Final = 2
+
+#: A shard as messages name it: index of the flow, shard, and of how many. So that a worker that
+#: serves another layout can only refuse, never answer with another range of documents.
+Target = tuple[int, int, int]
+NOBODY: Final[Target] = (-1, -1, 0)
+
+
+def target_of(wire: Any) -> Target:
+    """Return a target as it is after the wire, where it is a list."""
+    index, shard, of = wire
+    return int(index), int(shard), int(of)
+
 
 Mode = Literal["vector", "text", "hybrid"]
 
@@ -87,8 +99,8 @@ class QueryBatch(Message):
     deadline: float  # epoch seconds
     queries: int
     params: Mapping[str, Any]  # SearchParams as wire data
-    targets: tuple[tuple[int, int], ...]  # (index of the flow, shard) asked
-    target: tuple[int, int] = (-1, -1)  # the one that this copy is for
+    targets: tuple[Target, ...]  # the shards asked
+    target: Target = NOBODY  # the one that this copy is for
     absent: int = 0  # shards not asked because nobody serves them
     min_seq: int = 0
     generation: int = 0
@@ -170,7 +182,7 @@ class Reply(Message):
     errors: tuple[str, ...] = ()
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     weights: NDArray[np.float32] | None = None  # of the embeddings' rows
-    parts: tuple[Any, ...] = ()  # what each shard said to an inspection, or what an errand brought
+    parts: tuple[Any, ...] = ()  # what each shard said to an inspection, or a media task brought
     spans: tuple[tuple[str, float, float], ...] = ()
     failed_stage: str | None = None
     failure: str | None = None
@@ -190,11 +202,11 @@ class Inspection(Message):
     arguments: Mapping[str, Any]
     min_seq: int
     deadline: float
-    target: tuple[int, int] = (-1, -1)
+    target: Target = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
-class Errand(Message):
+class MediaTask(Message):
     """Something that the API has a worker do with a medium: bring it, or make a preview of it."""
 
     batch_id: str
@@ -278,6 +290,7 @@ class DocumentBatch(Message):
     generation: int
     group_id: str
     group_index: int
+    group_size: int
     stage: int
     items: tuple[Mapping[str, Any], ...]  # DocumentItem as wire data
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from compose.plan import Plan
 from compose.wire import names
-from compose.wire.chords import Call, fan_out
+from compose.wire.chords import Call, Chord, fan_out
 from compose.wire.messages import QueryBatch, ReduceOrder
 
 
-def scatter(app: Any, plan: Plan, batch: QueryBatch, *, priority: int) -> None:
+def scatter(app: Any, plan: Plan, batch: QueryBatch) -> None:
     """Publish one search task a shard that the batch shall ask, and ``reduce`` as their callback.
 
     The encode stage opens the chord for texts, the API for vectors.
@@ -18,11 +18,11 @@ def scatter(app: Any, plan: Plan, batch: QueryBatch, *, priority: int) -> None:
     wire = batch.to_wire()
     order = order_of(batch)
     headers = [
-        Call(names.SEARCH, plan.indexes[index].queue(shard), {**wire, "target": (index, shard)})
-        for index, shard in batch.targets
+        Call(names.SEARCH, plan.indexes[index].queue(shard), {**wire, "target": (index, shard, of)})
+        for index, shard, of in batch.targets
     ]
     body = Call(names.REDUCE, names.REDUCE_QUEUE, order.to_wire())
-    fan_out(app, batch.batch_id, headers, body, priority=priority)
+    fan_out(app, Chord(batch.batch_id, len(headers), body, awaited=True), headers)
 
 
 def order_of(batch: QueryBatch) -> ReduceOrder:

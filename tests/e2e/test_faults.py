@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -26,12 +27,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 PENDING = 16
 DOCUMENTS = 240
+ALL = 20_000  # more than a test's load writes
 
 
 @pytest.fixture(scope="module")
 def it(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """Run a small flow with the usual time-outs; every test leaves it at rest and whole."""
-    settings = {"GNES_BUILD_ROWS": "60", "GNES_LIMITS__MAX_PENDING_QUERIES": str(PENDING)}
+    settings = {
+        "GNES_BUILD_ROWS": "60",
+        "GNES_LIMITS__MAX_PENDING_QUERIES": str(PENDING),
+        "GNES_LIMITS__MAX_LIMIT": str(ALL),
+    }
     with deployed(tmp_path_factory.mktemp("faults"), FLOW, **settings) as it:
         for first in range(0, DOCUMENTS, 60):
             it.index(*(_document(n) for n in range(first, first + 60)))
@@ -57,7 +63,8 @@ def frozen(it: Deployment, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # it was killed meanwhile
+            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("role", ["broker", WIPED])
@@ -76,7 +83,7 @@ def test_a_restarted_broker_costs_seconds_and_no_document(it: Deployment, role: 
     assert load.accepted
     jobs = [it.client.get(f"/v1/jobs/{job_id}").json() for job_id in load.jobs]
     assert {job["state"] for job in jobs} == {"completed"}
-    shown = {hit["id"]: hit for hit in it.search("loaf of a tray", limit=1000)["hits"]}
+    shown = {hit["id"]: hit for hit in it.search("loaf of a tray", limit=ALL)["hits"]}
     assert load.accepted.items() <= {i: hit["content"]["text"] for i, hit in shown.items()}.items()
 
 
@@ -147,6 +154,23 @@ def test_a_silent_encode_worker_gives_a_problem_that_names_stage_and_queue(it: D
     assert by_vector.status_code == 200
 
 
+def test_a_count_is_asked_again_when_a_worker_dies_with_it(it: Deployment) -> None:
+    """What nobody but its sender remembers is not lost with who had it in hand."""
+    count = f"/v1/collections/{it.collection}/documents/count"
+    all_others = {"filter": {"must_not": [{"has_id": ["nobody"]}]}}
+    before = it.client.post(count, json=all_others).json()
+
+    with frozen(it, "search-chaos-0"), ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(it.client.post, count, json=all_others)
+        time.sleep(0.3)
+        it.kill("search-chaos-0")
+        response = asked.result()
+
+    assert response.status_code == 200
+    assert response.json() == before
+    assert before["count"] >= DOCUMENTS
+
+
 def test_beyond_its_capacity_the_api_says_when_to_come_back(it: Deployment) -> None:
     """As many queries as it may hold wait; all further get 503 with Retry-After at once."""
 
@@ -197,7 +221,7 @@ def _found(it: Deployment) -> dict[str, str]:
 
 
 def _whole(it: Deployment) -> dict[str, Any] | None:
-    response = it.ask("bread", limit=1000)
+    response = it.ask("bread", limit=ALL)
     if response.status_code != 200 or response.json()["coverage"]["degraded"]:
         return None
     return dict(response.json())

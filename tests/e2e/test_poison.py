@@ -89,7 +89,7 @@ class Slow(HashingEncoder):
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_work_that_outlasts_the_visibility_timeout_is_done_once(tmp_path: Path) -> None:
-    """A living worker keeps what it works on, however long that takes."""
+    """A living worker keeps what it works on, and is named when that takes too long."""
     (tmp_path / "slow.py").write_text(SLOW)
     flow = tmp_path / "slow.yml"
     flow.write_text(FLOW.replace("fragile", "slow").replace("Fragile", "Slow"))
@@ -97,6 +97,8 @@ def test_work_that_outlasts_the_visibility_timeout_is_done_once(tmp_path: Path) 
     with deployed(tmp_path, flow, GNES_VISIBILITY_TIMEOUT_S="2") as it:
         it.index({"id": "long", "text": "A long film."})
         found = it.ids("film", timeout_ms=20_000)
+        late = it.ask("another film", timeout_ms=1_000).json()
 
     assert found == ["long"]
-    assert (tmp_path / "runs").read_text() == "xx"  # the document and the query, once each
+    assert (late["status"], late["stage"], late["queue"]) == (504, "encode", "encode")
+    assert (tmp_path / "runs").read_text() == "xxx"  # the document and the queries, once each

@@ -13,9 +13,9 @@ from typing import Any
 from celery import shared_task
 
 from compose.wire import names
-from compose.wire.messages import DocumentBatch, DocumentItem, Errand
+from compose.wire.messages import DocumentBatch, DocumentItem, MediaTask
 from indexstore.errors import IndexStoreError, StorageFullError
-from workers.answering import run_errand
+from workers.answering import run_media_task
 from workers.errors import ContentError
 from workers.fetch.guarded import FetchRules, fetch_into
 from workers.giving_back import as_document_stage
@@ -36,15 +36,15 @@ def fetch(wire: Mapping[str, Any]) -> None:
 @shared_task(name=names.FETCH_MEDIUM)
 def fetch_medium(wire: Mapping[str, Any]) -> None:
     """Bring the medium of a query into the store, and answer with its blob."""
-    run_errand(wire, "fetch", _fetch_medium)
+    run_media_task(wire, "fetch", _fetch_medium)
 
 
-def _fetch_medium(errand: Errand) -> tuple[Any, ...]:
+def _fetch_medium(order: MediaTask) -> tuple[Any, ...]:
     state = runtime()
     rules = FetchRules(**state.settings["fetch"])
-    left = errand.deadline - time.time()
+    left = order.deadline - time.time()
     rules = replace(rules, timeout_s=min(rules.timeout_s, max(0.1, left)))
-    url, modality = str(errand.arguments["url"]), str(errand.arguments["modality"])
+    url, modality = str(order.arguments["url"]), str(order.arguments["modality"])
     return (fetch_into(state.media, url, modality, rules).name,)
 
 

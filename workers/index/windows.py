@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from celery import current_app
 
-from compose.wire import chords
 from compose.wire.messages import DocumentBatch, DocumentItem
 from indexstore.model import PendingDocument
 from workers.handing_on import hand_on_documents
@@ -24,7 +23,6 @@ def publish(state: Runtime, pending: Sequence[PendingDocument], generation: int)
     """Publish documents as one chord: a header a batch, the callback ends the window."""
     batches = _cut_batches(pending, int(state.settings["document_batch"]))
     group_id = f"window-{uuid.uuid4()}"
-    chords.arm(current_app, group_id, len(batches))
     with (
         current_app.amqp.producer_pool.acquire(block=True, timeout=2) as producer,
         producer.batch(),
@@ -36,6 +34,7 @@ def publish(state: Runtime, pending: Sequence[PendingDocument], generation: int)
                 generation=generation,
                 group_id=group_id,
                 group_index=position,
+                group_size=len(batches),
                 stage=0,
                 items=tuple(_item(document).to_wire() for document in documents),
             )

@@ -9,10 +9,10 @@ from typing import Any
 from celery import shared_task
 
 from compose.wire import names
-from compose.wire.messages import Errand
+from compose.wire.messages import MediaTask
 from indexstore.media import digest_of
 from indexstore.sniffing import modalities_of
-from workers.answering import run_errand
+from workers.answering import run_media_task
 from workers.errors import ContentError, MissingLibraryError
 from workers.runtime import Runtime, runtime
 
@@ -22,12 +22,12 @@ _LIBRARIES = "av==18.1.0 pillow==13.0.0"
 @shared_task(name=names.PREVIEW)
 def preview(wire: Mapping[str, Any]) -> None:
     """Make a thumbnail or a clip of a medium, keep it beside the medium, and answer with it."""
-    run_errand(wire, "preview", _preview)
+    run_media_task(wire, "preview", _preview)
 
 
-def _preview(errand: Errand) -> tuple[Any, ...]:
+def _preview(order: MediaTask) -> tuple[Any, ...]:
     state = runtime()
-    wanted = errand.arguments
+    wanted = order.arguments
     blob, recipe = str(wanted["blob"]), str(wanted["recipe"])
     previews = state.media.previews
     made = previews.get(digest_of(blob), recipe)  # by another request meanwhile
