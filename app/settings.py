@@ -113,7 +113,10 @@ class Settings(BaseSettings):
     metrics_dir: Path | None = Field(
         None,
         validation_alias=AliasChoices("PROMETHEUS_MULTIPROC_DIR"),
-        description="where the API processes behind one port share what they count",
+        description="where the processes of one machine share what they count",
+    )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="where a worker of its own machine tells what it counts"
     )
     otel_endpoint: str | None = Field(
         None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -174,7 +177,11 @@ def settings() -> Settings:
         pydantic.ValidationError: a value is malformed; it names the variable and what it expects.
     """
     given = Settings()
-    return given if "broker_url" in given.model_fields_set else Settings(**_joined(given))
+    if "broker_url" not in given.model_fields_set:
+        given = Settings(**_joined(given))
+    if given.metrics_dir is not None:  # prometheus_client looks there when it is imported
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(given.metrics_dir))
+    return given
 
 
 def _joined(given: Settings) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from compose.wire import codec, names
 from compose.wire.messages import DocumentBatch
 from indexstore.errors import StorageFullError
+from workers import metrics
 from workers.keeping import hand
 from workers.runtime import runtime
 
@@ -54,4 +55,5 @@ def as_document_stage(wire: Mapping[str, Any], work: Callable[[DocumentBatch], N
         give_back(batch, counts=False)
     except Exception:
         logger.exception("%s failed; its documents are sent one by one", batch.batch_id)
+        metrics.fail()
         give_back(batch, counts=True)

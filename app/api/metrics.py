@@ -107,6 +107,7 @@ async def _state(house: House) -> list[Metric]:
     counts = await house.ledger(Ledger.counts_by_state, name)
     serving = {queue: len(house.dispatch.directory.serving(queue)) for queue in queues}
     waiting = await house.dispatch.depths.read(queues)
+    ages = await house.dispatch.depths.ages(queues)
     return [
         _gauge("gnes_collection_documents", "Documents stored.", ["collection", "state"],
                {(name, state): count for state, count in counts.items()}),
@@ -115,6 +116,8 @@ async def _state(house: House) -> list[Metric]:
                {(one["name"], str(one["shard"])): one["deleted_ratio"] for one in _shards(house)}),
         _gauge("gnes_queue_depth", "Messages waiting in a queue.", ["queue"],
                {(queue,): depth for queue, depth in waiting.items()}),
+        _gauge("gnes_queue_oldest_age_seconds", "Time the oldest message has waited.", ["queue"],
+               {(queue,): age for queue, age in ages.items()}),
         _gauge("gnes_queue_workers", "Workers alive on a queue.", ["queue"],
                {(queue,): number for queue, number in serving.items()}),
     ]  # fmt: skip

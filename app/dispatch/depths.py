@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from compose.wire.lengths import lengths
+from compose.wire.lengths import ages, lengths
+
+T = TypeVar("T", int, float)
 
 _TIMEOUT_S = 2.0
 
@@ -26,11 +28,20 @@ class Depths:
 
     async def read(self, queues: Sequence[str]) -> dict[str, int]:
         """Return the messages waiting in each queue; nothing while the broker is away."""
+        return await self._asked(lengths, queues)
+
+    async def ages(self, queues: Sequence[str]) -> dict[str, float]:
+        """Return the seconds the oldest message has waited in each queue, where that is known."""
+        return await self._asked(ages, queues)
+
+    async def _asked(
+        self, ask: Callable[[Any, Sequence[str]], dict[str, T]], queues: Sequence[str]
+    ) -> dict[str, T]:
         if self._asking.locked():
             return {}  # an earlier question has found no answer yet: no second thread waits for it
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                return await asyncio.to_thread(self._read, queues)
+                return await asyncio.to_thread(self._read, ask, queues)
         except TimeoutError:
             return {}
 
@@ -41,13 +52,15 @@ class Depths:
                 self._connection.release()
             self._connection = None
 
-    def _read(self, queues: Sequence[str]) -> dict[str, int]:
+    def _read(
+        self, ask: Callable[[Any, Sequence[str]], dict[str, T]], queues: Sequence[str]
+    ) -> dict[str, T]:
         with self._asking:
             try:
                 if self._connection is None:
                     self._connection = self._app.connection_for_read()
                     self._connection.ensure_connection(max_retries=1, timeout=_TIMEOUT_S)
-                return lengths(self._connection, queues)
+                return ask(self._connection, queues)
             except (KombuError, RedisError, OSError):
                 self.close()
                 return {}

@@ -19,7 +19,7 @@ from app.dispatch.model import BatchKey, SearchAnswer, SearchQuery
 from compose.plan import Plan
 from compose.wire import chords, names
 from compose.wire.chords import Call
-from compose.wire.locating import first_waiting
+from compose.wire.lengths import lengths
 from compose.wire.messages import QueryBatch, Reply, SearchParams, Target
 from compose.wire.presence import Directory
 from compose.wire.scatter import order_of, scatter
@@ -268,7 +268,7 @@ class QueryRunner:
         path = self._path(stages, batch.targets)
         found = self._directory.holder_of(batch.batch_id)
         try:
-            ask = partial(first_waiting, queues=[queue for _, queue in path])
+            ask = partial(_first_waiting, queues=[queue for _, queue in path])
             found = found or await self._exchange.call(ask, timeout_s=_LOCATE_S)
         except NotReadyError:
             pass  # the path says enough
@@ -291,6 +291,13 @@ class QueryRunner:
         stage, queue = (orphans or silent or path)[0]
         workers = len(self._directory.serving(queue))
         return DeadlineError(stage, queue, waited_s, workers)
+
+
+def _first_waiting(app: Any, *, queues: Sequence[str]) -> str | None:
+    """Return the first of some queues in which messages wait; None when in none."""
+    with app.pool.acquire(block=True, timeout=1) as connection:
+        waiting = lengths(connection, queues)
+    return next((queue for queue in queues if waiting[queue]), None)
 
 
 def _reduce(app: Any, *, parts: list[Any], order: Mapping[str, Any]) -> None:

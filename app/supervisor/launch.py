@@ -125,18 +125,20 @@ class Launch:
             "PATH": os.pathsep.join(paths),
             "PYTHONPATH": os.pathsep.join(modules),
             "PYTHONUNBUFFERED": "1",
+            "PROMETHEUS_MULTIPROC_DIR": str(self._counts()),
         }
 
+    def _counts(self) -> Path:
+        """Return where all processes keep what they count, so that the API can tell of all."""
+        folder = self._scratch / "metrics"
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def _environment_of_api(self) -> dict[str, str]:
-        """Return what the API is told besides: how many of it share the port, and their counts."""
+        """Return what the API is told besides: how many of it share the port."""
         if self._config.api_processes == 1:
             return {}
-        counts = self._scratch / "metrics"
-        counts.mkdir(exist_ok=True)
-        return {  # names of uvicorn's and of prometheus_client's
-            "WEB_CONCURRENCY": str(self._config.api_processes),
-            "PROMETHEUS_MULTIPROC_DIR": str(counts),
-        }
+        return {"WEB_CONCURRENCY": str(self._config.api_processes)}  # a name of uvicorn's
 
     def _write_state(self) -> None:
         self._folder.write_state(self._state())

@@ -233,6 +233,7 @@ class DocumentItem(Message):
     content_version: int
     modality: str
     content: Mapping[str, Any]
+    accepted_at: float = 0.0  # epoch seconds; 0 where it is encoded again
     positions: NDArray[np.int32] | None = None
     weights: NDArray[np.float32] | None = None
     spans: NDArray[np.int32] | NDArray[np.float32] | None = None
@@ -256,23 +257,11 @@ class DocumentItem(Message):
             return True
         return bool(self.pieces) and all(vector in piece["rows"] for piece in self.pieces)
 
-    @classmethod
-    def with_vector(
-        cls,
-        doc_id: str,
-        content_version: int,
-        *,
-        modality: str,
-        content: Mapping[str, Any],
-        vector: NDArray[np.float32],
-    ) -> DocumentItem:
-        """Return a document that brings its own vector: one chunk, and nothing left to encode."""
-        text = content.get("text") or ""
-        return cls(
-            doc_id,
-            content_version,
-            modality,
-            content,
+    def with_vector(self, vector: NDArray[np.float32]) -> DocumentItem:
+        """Return the document with a vector that it brings: one chunk, nothing left to encode."""
+        text = self.content.get("text") or ""
+        return replace(
+            self,
             positions=np.zeros(1, np.int32),
             weights=np.ones(1, np.float32),
             spans=np.array([[0, len(text)]], np.int32),

@@ -26,6 +26,7 @@ from compose.wire.messages import (
 from indexstore.model import IndexConfig
 from indexstore.query import ShardHits, ShardQuery
 from indexstore.shard import Shard
+from workers import metrics
 from workers.runtime import runtime
 from workers.search.serving import serving
 
@@ -48,11 +49,13 @@ def search(wire: Mapping[str, Any]) -> bytes:
         target = target_of(batch.target)
         if batch.is_late():
             return _packed(ShardPart(*target[:2], error="the deadline had passed"))
+        metrics.batch("search", batch.queries)
         state = runtime()
         shard = serving().shard(target, batch.generation)
         return answer_of(batch, shard, state.plan, started)
     except Exception as error:
         logger.exception("search: shard %s could not answer", target)
+        metrics.fail()
         return _packed(ShardPart(*target[:2], error=f"{type(error).__name__}: {error}"))
 
 
@@ -72,6 +75,7 @@ def _inspected(wire: Mapping[str, Any]) -> dict[str, Any]:
         return {"answer": getattr(shard, order.what)(**order.arguments)}
     except Exception as error:
         logger.exception("inspect: a shard could not answer")
+        metrics.fail()
         return {"error": str(error), "status": int(getattr(error, "status", 500))}
 
 
