@@ -14,21 +14,24 @@ FIRST = 75  # frames of a film that are taken
 GOOD = 18  # of H.264's constant rate factors
 
 
-def first_frames(path: Path, count: int = FIRST) -> Iterator[Any]:
-    """Yield a film's first frames, all of one size."""
+def first_frames(
+    path: Path, count: int = FIRST, size: tuple[int, int] = (320, 240)
+) -> Iterator[Any]:
+    """Yield a film's first frames, all of one (width, height)."""
     with av.open(str(path)) as container:
         for number, frame in enumerate(container.decode(video=0)):
             if number >= count:
                 return
-            yield frame.to_ndarray(format="rgb24", width=320, height=240)
+            yield frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
 
 
-def film(frames: Sequence[Any], quality: int = GOOD, width: int = 320) -> bytes:
-    """Return frames as an H.264 film."""
+def film(frames: Sequence[Any], quality: int = GOOD, width: int = 320, height: int = 0) -> bytes:
+    """Return frames as an H.264 film, of 4:3 unless its height is given."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         stream: Any = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = width, width * 3 // 4, "yuv420p"
+        stream.width, stream.height = width, height or width * 3 // 4
+        stream.pix_fmt = "yuv420p"
         stream.options = {"crf": str(quality)}
         for pixels in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
