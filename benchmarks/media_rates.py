@@ -8,7 +8,8 @@ The bare pipeline is one process with the same preprocessor and encoder, as many
 model as the encode worker has, and nothing else: bytes in memory to rows in memory. Its second
 column decodes ahead in further threads, as a hand-made script for speed would. Rounds alternate, so
 that what else the machine does hurts both. Pictures are crops of the photos of
-benchmarks/media_data.py at 640 x 480; films are cut from its films at 640 x 360, 25 frames a second.
+benchmarks/media_data.py at 640 x 480; films are cut from its films at 640 x 360, with 25 frames
+a second.
 """
 
 from __future__ import annotations
