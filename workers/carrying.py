@@ -1,8 +1,10 @@
 """How pixels, frames and samples travel between stages: small ones inside, large ones aside.
 
-What is too large for a message lies in the store's scratch, in pieces that fit into memory; so the
-length of a film bounds neither messages nor the memory of a stage. Who reads a piece last deletes
-it; what a document leaves that came to nothing is swept.
+What is too large for a message lies in the store's scratch: of a long medium in pieces that fit
+into memory, so that the length of a film bounds neither messages nor the memory of a stage; of the
+other documents of a batch in one file. In a message pixels would be written as base64 in JSON, and
+go over the wire three times: to the broker, to the worker, and into the broker's note of what is in
+hand. Who reads a file last deletes it; what a document leaves that came to nothing is swept.
 """
 
 from __future__ import annotations
@@ -15,13 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compose.wire import codec
-from compose.wire.messages import DocumentItem
+from compose.wire.messages import DocumentBatch, DocumentItem
 from workers.component import Chunk, Cursor, Placed
 from workers.runtime import Runtime
 
 #: Of one document's arrays, or its embeddings; Redis holds a message twice while it is worked on.
 INSIDE_BYTES = 512 * 1024
 PIECE_BYTES = 4 * 1024 * 1024
+#: Of all arrays of a batch; below it a file costs as much as the message.
+BATCH_INSIDE_BYTES = 64 * 1024
 
 Arrays = tuple[NDArray[Any], ...]
 Piece = Mapping[str, Any]
@@ -113,6 +117,46 @@ def whole(state: Runtime, item: DocumentItem) -> DocumentItem:
     if item.aside is None:
         return item
     return replace(item, embeddings=codec.loads(state.media.scratch.get(item.aside)))
+
+
+def packed(state: Runtime, batch: DocumentBatch) -> DocumentBatch:
+    """Return a batch as it travels to a stage: its documents' arrays aside, if they are large.
+
+    Raises:
+        StorageFullError: there is no space for them.
+    """
+    arrays = [item["chunk_arrays"] for item in batch.items]
+    if sum(array.nbytes for held in arrays for array in held) <= BATCH_INSIDE_BYTES:
+        return batch
+    name = state.media.scratch.put(codec.dumps(arrays))
+    return replace(bare(batch), arrays=name)
+
+
+def unpacked(state: Runtime, batch: DocumentBatch) -> DocumentBatch:
+    """Return a batch that travelled with its documents' arrays again; the file stays.
+
+    Raises:
+        ScratchGoneError: the file is gone.
+    """
+    if batch.arrays is None:
+        return batch
+    arrays = codec.loads(state.media.scratch.get(batch.arrays))
+    items = tuple(
+        {**item, "chunk_arrays": tuple(held)}
+        for item, held in zip(batch.items, arrays, strict=True)
+    )
+    return replace(batch, items=items, arrays=None)
+
+
+def bare(batch: DocumentBatch) -> DocumentBatch:
+    """Return a batch without the arrays of its documents."""
+    return replace(batch, items=tuple({**item, "chunk_arrays": ()} for item in batch.items))
+
+
+def drop_packed(state: Runtime, batch: DocumentBatch) -> None:
+    """Delete what a batch had aside when it came."""
+    if batch.arrays is not None:
+        state.media.scratch.drop([batch.arrays])
 
 
 def drop(state: Runtime, item: DocumentItem) -> None:

@@ -13,6 +13,7 @@ from compose.wire import chords, names
 from compose.wire.chords import Call, Chord
 from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch, Reply
 from compose.wire.scatter import scatter
+from workers import carrying
 from workers.answering import reply
 from workers.runtime import Runtime
 
@@ -52,10 +53,12 @@ def hand_on_documents(state: Runtime, batch: DocumentBatch, **options: Any) -> N
     batch = replace(batch, stage=_next_stage(state, batch))
     if batch.stage < len(state.plan.stages):
         stage = state.plan.stages[batch.stage]
-        call = Call(_DOCUMENT_TASK[stage.kind], stage.queue, batch.to_wire())
+        call = Call(
+            _DOCUMENT_TASK[stage.kind], stage.queue, carrying.packed(state, batch).to_wire()
+        )
         chords.send(current_app, call, awaited=False, **options)
         return
-    call = Call(names.INDEX, names.INDEX_QUEUE, batch.to_wire())
+    call = Call(names.INDEX, names.INDEX_QUEUE, carrying.bare(batch).to_wire())
     finish = Call(names.FINISH, names.INDEX_QUEUE, batch.collection)
     window = Chord(batch.group_id, batch.group_size, finish, awaited=False)
     chords.join(current_app, window, batch.group_index, call, **options)

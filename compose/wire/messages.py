@@ -282,6 +282,7 @@ class DocumentBatch(Message):
     group_size: int
     stage: int
     items: tuple[Mapping[str, Any], ...]  # DocumentItem as wire data
+    arrays: str | None = None  # the scratch that holds those of all items, when they are large
 
     def documents(self) -> list[DocumentItem]:
         """Return the items."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ pytest.importorskip("av")
 from compose.load import load_flow
 from compose.planning import plan_of
 from compose.wire import codec
-from compose.wire.messages import DocumentItem
+from compose.wire.messages import DocumentBatch, DocumentItem
 from indexstore.derived import ScratchGoneError
 from tests.workers.media import film
 from workers import carrying
@@ -58,6 +59,13 @@ def sent(item: DocumentItem) -> DocumentItem:
 def item_of_film() -> DocumentItem:
     """Return a film of which nothing is cut yet."""
     return DocumentItem("film", 1, "video", {"video": {"blob": "sha256:" + "0" * 64}})
+
+
+def batch_of(arrays: Sequence[tuple[Any, ...]]) -> DocumentBatch:
+    """Return a batch of pictures with these arrays each."""
+    items = [DocumentItem(str(at), 1, "image", {}, chunk_arrays=of) for at, of in enumerate(arrays)]
+    wire = tuple(item.to_wire() for item in items)
+    return DocumentBatch("batch", "c", 1, "group", 0, 1, 1, wire)
 
 
 def arrays_of(state: Runtime, item: DocumentItem) -> list[Any]:
@@ -157,6 +165,29 @@ def test_many_embeddings_wait_aside(state: Runtime) -> None:
     carrying.drop(state, aside)
     with pytest.raises(ScratchGoneError):
         carrying.whole(state, aside)
+
+
+def test_the_pictures_of_a_batch_wait_aside_in_one_file(state: Runtime) -> None:
+    """Each document gets its own again, and the file is gone then; a few bytes travel inside."""
+    pixels = [np.full((64, 64, 3), number, np.uint8) for number in range(8)]
+    pictures = batch_of([(array, array) for array in pixels])
+    icons = batch_of([(np.zeros((8, 8, 3), np.uint8),)])
+
+    packed = DocumentBatch.from_wire(
+        codec.loads(codec.dumps(carrying.packed(state, pictures).to_wire()))
+    )
+    files = left(state)
+    again = carrying.unpacked(state, packed)
+    carrying.drop_packed(state, packed)
+
+    assert carrying.packed(state, icons) is icons
+    assert files == 1
+    assert len(codec.dumps(packed.to_wire())) < 10_000
+    for item, array in zip(again.documents(), pixels, strict=True):
+        np.testing.assert_array_equal(item.chunk_arrays, [array, array])
+    assert left(state) == 0
+    with pytest.raises(ScratchGoneError):
+        carrying.unpacked(state, packed)
 
 
 def test_a_large_cursor_waits_aside(state: Runtime) -> None:
