@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from indexstore.model import EVERY_GENERATION, SegmentInfo
-from indexstore.schema import collections, log, segments
+from indexstore.schema import collections, documents, log, segments
 from indexstore.store import AnyRow, Store, read_collection
 
 _IS_LIVE = segments.c.retired_at.is_(None)
@@ -170,12 +170,21 @@ class Manifest(Store):
 
 
 def _fold(collection: str, patch: AnyRow) -> Any:
-    """Return the statement that writes a patch into the rows it was made for."""
+    """Return the statement that writes a patch into the rows it was made for.
+
+    A generation that is being made may still have an older content: it must not pass for the
+    newest because of a patch.
+    """
+    shown = (
+        select(func.coalesce(documents.c.live_content_version, documents.c.content_version))
+        .where(documents.c.collection == collection, documents.c.doc_id == patch.doc_id)
+        .scalar_subquery()
+    )
     return (
         update(log)
         .where(log.c.collection == collection, log.c.doc_id == patch.doc_id)
         .where(log.c.op == "upsert", log.c.generation != EVERY_GENERATION)
-        .where(log.c.version < patch.version)
+        .where(log.c.version < patch.version, log.c.version >= shown)
         .values(version=patch.version, tags=patch.tags, weight=patch.weight)
     )
 

@@ -29,6 +29,7 @@ _HEAD = select(
     documents.c.doc_id,
     documents.c.slot,
     documents.c.version,
+    documents.c.content_version,
     documents.c.state,
     documents.c.tags,
     documents.c.weight,
@@ -110,6 +111,8 @@ class Writes(Store):
             if is_live:
                 _log_patch(connection, collection, head, {**changed, "seq": seq})
                 changed["live_version"] = version
+            else:
+                _amend_ahead(connection, collection, head, changed)
             patched = update(documents).where(_of_document(documents, collection, doc_id))
             connection.execute(patched.values(**changed, updated_at=time.time()))
         return int(version)
@@ -253,6 +256,22 @@ def _log_patch(
         "op": "patch", "doc_id": head.doc_id, **changed,
     }  # fmt: skip
     connection.execute(insert(log), row)
+
+
+def _amend_ahead(
+    connection: Connection, collection: str, head: AnyRow, changed: Mapping[str, Any]
+) -> None:
+    """Append the newest content anew where a generation that is being made has it already.
+
+    Not as a patch: those concern every generation, and others still show an older content.
+    """
+    mine = log.c.collection == collection
+    of_document = mine & (log.c.doc_id == head.doc_id) & (log.c.op == "upsert")
+    ahead = select(log.c.seq).where(of_document, log.c.version >= head.content_version)
+    for row in connection.execute(ahead).fetchall():
+        _, seq = advance(connection, collection, seqs=1)
+        moved = update(log).where(mine, log.c.seq == row.seq)
+        connection.execute(moved.values(**changed, seq=seq))
 
 
 def _of_document(table: Any, collection: str, doc_id: str) -> Any:
