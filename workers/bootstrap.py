@@ -21,6 +21,7 @@ from workers.heartbeat import Heartbeat
 from workers.holding import Holder
 from workers.index.dispatcher import Dispatcher
 from workers.runtime import InHand, Runtime, runtime
+from workers.search.opening import Opener
 from workers.search.serving import Tailer, serving
 
 
@@ -80,6 +81,7 @@ def start_services(sender: Any = None, **_: Any) -> None:
         _services.append(Holder(sender, state))
     if state.shards_here():
         _services.append(Tailer(serving(), state, heartbeat.tell))
+        _services.append(Opener(serving(), state))
     if names.INDEX_QUEUE in state.queues:
         _services.append(Dispatcher(state))
     if names.BUILD_QUEUE in state.queues:

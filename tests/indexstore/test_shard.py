@@ -258,7 +258,7 @@ def test_new_segments_are_taken_over_and_the_delta_shrinks(bed: Bed) -> None:
     assert shard.stats().delta_rows > 0
 
     bed.build(config)
-    shard._manifest_at = 0.0  # no patience for the poll
+    shard.look_ahead()
     shard.catch_up()
 
     stats = shard.stats()
@@ -352,7 +352,7 @@ def test_searches_go_on_while_others_write_build_and_compact(bed: Bed) -> None:
         bed.put(documents(rng, [f"d{i}" for i in range(turn, turn + 20)]))
         bed.delete([f"d{turn}"])
         bed.build(config, policy=BuildPolicy(growth=0.1 if turn % 2 else 9.0))
-        shard._manifest_at = 0.0
+        shard.look_ahead()
         shard.catch_up()
     stop.set()
     for thread in threads:
