@@ -148,8 +148,10 @@ class Jobs(Store):
 
 
 def _close(connection: Connection, job_id: str) -> Job | None:
-    still_done = _DONE.where(jobs.c.id == job_id).with_for_update()
-    if connection.execute(still_done).one_or_none() is None:
+    # Locked first, judged by another statement: who waited for the lock would judge by documents
+    # as they were before, and close a job that has just grown.
+    connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
+    if connection.execute(_DONE.where(jobs.c.id == job_id)).one_or_none() is None:
         return None  # somebody else closed it, or it has grown
     row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
     counts = _counts(connection, row)
