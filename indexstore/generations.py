@@ -113,6 +113,14 @@ class Generations(Store):
         found = [Artefact(*row) for row in rows]
         return {(artefact.stage, artefact.branch): artefact for artefact in found}
 
+    def learnt_by(self, collection: str, job_id: str) -> int | None:
+        """Return the generation that a training's artefacts are for; None while it has none."""
+        query = select(func.max(artefacts.c.generation))
+        query = query.where(artefacts.c.collection == bindparam("of"))
+        query = query.where(artefacts.c.job_id == bindparam("job_id"))
+        found = self.database.rows(query, {"of": collection, "job_id": job_id})[0][0]
+        return None if found is None else int(found)
+
     def next_generation(self, collection: str) -> int:
         """Return the generation that a reindexing makes: that of the newest artefacts, if new.
 

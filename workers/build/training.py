@@ -50,6 +50,16 @@ def train(order: Mapping[str, Any]) -> None:
 
 def _train(state: Runtime, job: Job) -> None:
     """Train, keep what was learnt, and end the job."""
+    generation = state.generations.learnt_by(state.collection, job.id)
+    if generation is None:  # else a worker died between keeping and ending
+        generation = _learn(state, job)
+    # Without documents there is nothing to encode again: the new generation serves at once.
+    state.generations.swap(state.collection, generation, job_id=job.id)
+    state.ledger.finish_job(job.id, "completed")
+
+
+def _learn(state: Runtime, job: Job) -> int:
+    """Train and keep what was learnt; return the generation that it is for."""
     generation = _generation(state)
     documents = codec.loads(state.media.get(str(job.payload)))
     started = time.time()
@@ -64,9 +74,7 @@ def _train(state: Runtime, job: Job) -> None:
         time.time() - started,
         generation,
     )
-    # Without documents there is nothing to encode again: the new generation serves at once.
-    state.generations.swap(state.collection, generation, job_id=job.id)
-    state.ledger.finish_job(job.id, "completed")
+    return generation
 
 
 def _generation(state: Runtime) -> int:

@@ -27,6 +27,7 @@ _TRIES = 3  # of a document whose batches end without an answer
 _MOST_LOST = 0.2  # of the documents: with more of them refused, something else is wrong
 _HOLD_S = 30.0  # new documents wait no longer than this for a swap, then the swap waits
 _BUILD_S = 300.0  # a generation whose segments take longer serves from its log meanwhile
+_LONGEST_PAUSE_S = 60.0  # between two orders of the same segments
 _BUILD_DOCUMENTS = 1_000  # fewer are scanned in less time than a segment takes
 
 
@@ -46,6 +47,8 @@ class _Work:
     held_at: float | None = None
     built_by: float | None = None  # when the wait for segments ends; None: not ordered yet
     build_to: int = 0  # sequence number that the segments shall reach
+    order_at: float = 0.0  # when builds are ordered again: their worker may be gone
+    order_pause_s: float = 5.0
 
 
 class Reindexer:
@@ -196,18 +199,25 @@ class Reindexer:
                 return True
             work.build_to = state.log.last_seq(state.collection)
             work.built_by = now + _BUILD_S
-            for index, shard in self._shards():
-                self._order_build(index, shard, work)
-        return now >= work.built_by or all(
-            self._covered(index, shard, work.generation) >= work.build_to
-            for index, shard in self._shards()
-        )
+        covered = {place: self._covered(*place, work.generation) for place in self._shards()}
+        unbuilt = [place for place, seq in covered.items() if seq < work.build_to]
+        if not unbuilt or now >= work.built_by:
+            return True
+        if now >= work.order_at:
+            work.order_at = now + work.order_pause_s
+            work.order_pause_s = min(2 * work.order_pause_s, _LONGEST_PAUSE_S)
+            for place in unbuilt:
+                self._order_build(*place, generation=work.generation, covered_seq=covered[place])
+        return False
 
-    def _order_build(self, index: int, shard: int, work: _Work) -> None:
+    def _order_build(self, index: int, shard: int, *, generation: int, covered_seq: int) -> None:
+        """Ask for the segment of a shard, unless somebody is building it."""
         state = self._state
+        if state.ledger.lease_owner(names.build_lease(state.collection, index, shard)):
+            return
         order = {
             "collection": state.collection, "index": index, "shard": shard,
-            "generation": work.generation, "covered_seq": work.build_to,
+            "generation": generation, "covered_seq": covered_seq,
         }  # fmt: skip
         call = Call(names.BUILD, names.BUILD_QUEUE, order)
         chords.send(current_app, call, awaited=False)
