@@ -76,6 +76,7 @@ class Dispatch:
             redis=self.redis,
             plan=self.plan,
             replies=self._replies,
+            directory=self.directory,
             api_id=self.api_id,
         )
         exchange = Exchange(self._app, publisher=self._publisher, replies=self._replies)
