@@ -61,6 +61,22 @@ def filesystem(url: str) -> tuple[Any, str]:
     return found, str(path)
 
 
+def look_at(url: str) -> None:
+    """Look whether an object store is there, as early as whoever started it still listens.
+
+    Raises:
+        MissingPackageError, BlobsUnavailableError: it cannot be used, and why.
+    """
+    files, path = filesystem(url)
+    if "file" in files.protocol:
+        return  # made when it is needed
+    try:
+        with reaching(url):
+            files.find(path, maxdepth=1)
+    except FileNotFoundError as error:
+        raise BlobsUnavailableError(url, str(error)) from error
+
+
 def sync(path: Path) -> None:
     """Have a file or folder of this machine on its disk."""
     handle = os.open(path, os.O_RDONLY)

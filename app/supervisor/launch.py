@@ -24,6 +24,7 @@ from app.supervisor.supervisor import Supervisor
 from compose.plan import Plan
 from compose.planning import load_plan
 from compose.render.procfile import procfile
+from indexstore.filesystems import look_at
 from indexstore.migrations import migrate
 
 GIVE_UP_DEATHS = 4
@@ -54,7 +55,8 @@ class Launch:
     def run(self, *, embed_broker: bool) -> None:
         """Run the deployment until a signal or a command ends it.
 
-        Raises: SupervisorError and compose's FlowError, before or while starting; nothing is left.
+        Raises: SupervisorError, compose's FlowError and the index store's errors, before or while
+            starting; nothing is left.
         """
         plan = plan_at(self._config.flow)
         if "port" not in self._config.model_fields_set:  # flag and environment go before the flow
@@ -62,6 +64,7 @@ class Launch:
         with self._held_folder() as lock:
             check_address(self._config.host, self._config.port)
             migrate(self._config.database_url)
+            look_at(self._config.blob_url)
             scratch = make_scratch()
             self._control = scratch / "control.sock"
             supervisor = Supervisor(
