@@ -68,7 +68,12 @@ class Fleet:
         threads = {"OMP_NUM_THREADS": str(threads_of(self._plan, process.queue))}
         group = group_name(process.queue or process.name)
         return ProcessSpec(
-            process.name, command, {**threads, **self._env}, process.queue or "", group
+            process.name,
+            command,
+            {**threads, **self._env},
+            process.queue or "",
+            group,
+            process.node,
         )
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from compose.wire import codec, names
 from compose.wire.messages import Message
 
-MISSED_HEARTBEATS = 3  # a worker that missed as many is taken for dead
-OVERDUE_S = 1.5  # a heartbeat that is older hints at a worker in trouble
+MISSED_HEARTBEATS = 6  # a worker that missed as many is taken for dead
+OVERDUE_S = 0.9  # a heartbeat that is older hints at a worker in trouble
 PATIENCE_S = 1.0  # a broker that is silent for longer is taken for gone
 
 

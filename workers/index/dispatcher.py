@@ -14,9 +14,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
-from celery import current_app
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
@@ -24,6 +22,7 @@ from compose.wire import codec, names
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
 from indexstore.model import PendingDocument
 from workers.index.announcing import announce_closed_jobs
+from workers.index.lost import LostWork, waiting_documents
 from workers.index.reindexing import Reindexer
 from workers.index.trainings import Trainings
 from workers.index.windows import publish
@@ -48,6 +47,7 @@ class Dispatcher(threading.Thread):
         self._owner = f"{uuid.uuid4()}"
         self._trainings = Trainings(state)
         self._reindexer = Reindexer(state)
+        self._lost = LostWork(state)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -83,6 +83,7 @@ class Dispatcher(threading.Thread):
         holds_writes = self._reindexer.step()
         if holds_writes or not self.publish_window():
             announce_closed_jobs(state)
+            self._lost.look()
             state.redis.blpop([names.poke_key(state.collection)], timeout=_POLL_S)
             # One look at the ledger answers all pokes that came meanwhile.
             state.redis.delete(names.poke_key(state.collection))
@@ -125,7 +126,7 @@ class Dispatcher(threading.Thread):
             info = state.ledger.collection(state.collection)
         except CollectionNotFoundError:
             return 0
-        if state.ledger.has_overdue(state.collection) and self._messages_wait():
+        if state.ledger.has_overdue(state.collection) and waiting_documents(state):
             return 0  # they may be among those: late is not lost, and the queues drain meanwhile
         for doc_id in state.ledger.bury(state.collection, max_attempts=MAX_ATTEMPTS):
             logger.error("document %s is given up: each attempt ended without an answer", doc_id)
@@ -150,17 +151,3 @@ class Dispatcher(threading.Thread):
                 state.ledger.hand_back(state.collection, ids, counts=False)
             raise
         state.ledger.extend_leases(state.collection, ids, lease_s=float(state.settings["lease_s"]))
-
-    def _messages_wait(self) -> bool:
-        """Tell whether a queue on the documents' way holds messages that nobody has taken yet."""
-        stages = self._state.plan.stages
-        queues = {names.FETCH_QUEUE, names.INDEX_QUEUE, *(stage.queue for stage in stages)}
-        with current_app.amqp.producer_pool.acquire(block=True, timeout=2) as producer:
-            return any(_length(producer, queue) for queue in sorted(queues))
-
-
-def _length(producer: Any, queue: str) -> int:
-    try:
-        return int(producer.channel.queue_declare(queue=queue, passive=True).message_count)
-    except producer.connection.channel_errors:
-        return 0  # to Redis, a queue without messages does not exist
