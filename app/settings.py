@@ -82,6 +82,12 @@ class Settings(BaseSettings):
     document_batch: int = Field(64, ge=1, description="documents in one message")
     lease_s: float = Field(60.0, gt=0, description="seconds until a lost document is sent again")
     build_rows: int = Field(20_000, ge=1, description="fresh chunks that make a segment worthwhile")
+    most_fresh_rows: int = Field(
+        200_000,
+        ge=1,
+        description="fresh chunks of a shard from which on a collection is yellow; twice as many"
+        " refuse writes",
+    )
     retired_grace_s: float = Field(
         300.0, gt=0, description="seconds until the files of a replaced segment are deleted"
     )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from redis.exceptions import RedisError
 
-from app.dispatch.errors import NotReadyError
+from app.dispatch.errors import BacklogError, NotReadyError
 from app.dispatch.replies import Replies
 from compose.plan import Plan
 from compose.wire import names, presence
@@ -42,12 +42,14 @@ class Writer:
         replies: Replies,
         directory: Directory,
         api_id: str,
+        most_fresh: int,
     ) -> None:
         self._ledger = ledger
         self._redis = redis
         self._plan = plan
         self._replies = replies
         self._directory = directory
+        self._most_fresh = most_fresh
         self._api_id = api_id
 
     async def submit(
@@ -57,7 +59,14 @@ class Writer:
         job_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> Acceptance:
-        """Write the documents to the ledger; from then on nothing may lose them."""
+        """Write the documents to the ledger; from then on nothing may lose them.
+
+        Raises:
+            BacklogError: a shard has too much already that nobody builds into segments.
+        """
+        for queue, fresh in self.backlog():
+            if fresh > 2 * self._most_fresh:
+                raise BacklogError(queue, fresh, 2 * self._most_fresh)
         accepted = await asyncio.to_thread(
             self._ledger.accept,
             self._plan.collection,
@@ -69,6 +78,14 @@ class Writer:
         )
         await self._nudge("rpush", names.poke_key(self._plan.collection))
         return accepted
+
+    def backlog(self) -> list[tuple[str, int]]:
+        """Return the queues of shards with too many rows without a segment, and how many."""
+        return [
+            (self._plan.indexes[index].queue(shard), fresh)
+            for (index, shard), fresh in self._directory.fresh_rows().items()
+            if fresh > self._most_fresh
+        ]
 
     async def open_job(self, kind: str, *, total: int, payload: str) -> Job:
         """Open a job that the workers do by themselves; whoever sends it is told at once."""

@@ -75,6 +75,16 @@ async def read(redis: Any) -> list[Announcement]:
     gone = [node for node, value in zip(nodes, values, strict=True) if value is None]
     if gone:
         await redis.srem(names.PRESENCE_NODES, *gone)
+    return _announcements(values)
+
+
+def read_now(redis: Any) -> list[Announcement]:
+    """Return the announcements of all workers alive, from a client that blocks."""
+    nodes = sorted(node.decode() for node in redis.smembers(names.PRESENCE_NODES))
+    return _announcements(redis.mget([names.presence_key(node) for node in nodes]) if nodes else [])
+
+
+def _announcements(values: Iterable[bytes | None]) -> list[Announcement]:
     return [Announcement.from_wire(codec.loads(value)) for value in values if value is not None]
 
 
@@ -141,6 +151,15 @@ class Directory:
             for shard in worker.shards
             if shard["ready"]
         }
+
+    def fresh_rows(self) -> dict[tuple[int, int], int]:
+        """Return how many rows without a segment each shard has, where it has the fewest."""
+        found: dict[tuple[int, int], int] = {}
+        for worker in self.workers:
+            for shard in worker.shards:
+                key, fresh = (shard["index"], shard["shard"]), int(shard["delta_rows"])
+                found[key] = min(found.get(key, fresh), fresh)
+        return found
 
     def generation(self) -> int:
         """Return the generation that every shard can be asked in; 0 while none is announced.

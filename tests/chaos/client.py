@@ -62,10 +62,10 @@ class Client:
 
     def _run(self) -> None:
         """Do one thing after the other, as the seed says."""
-        actions: list[tuple[Callable[[], None], int]] = [
+        actions: list[tuple[Callable[[], None], float]] = [
             (self._ingest, 4), (self._update, 3), (self._patch, 3), (self._delete, 2),
             (self._search_text, 4), (self._search_vector, 3), (self._pause, 2),
-            (self._train, int(self._learns)), (self._reindex, int(self._learns)),
+            (self._train, 0.5 * self._learns), (self._reindex, 1.5 * self._learns),
         ]  # fmt: skip
         weights = [weight for _, weight in actions]
         with self._http:

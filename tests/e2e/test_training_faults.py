@@ -21,9 +21,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PLUGIN = '''
 """PCA that takes its time to learn, and notes each time it begins."""
 import pathlib, time
+from workers.component import Encoder
 from workers.encode.pca import PCA
 
-class SlowPCA(PCA):
+class SlowPCA(PCA, Encoder):
     """Principal components, three seconds late."""
 
     name = "SlowPCA"
@@ -43,10 +44,9 @@ name: learning
 services:
   - {name: Preprocessor, uses: SentenceSplitter}
   - name: Encoder
-    py_path: slow.py
     uses:
       - {uses: Hashing, with: {dim: 48}}
-      - {uses: SlowPCA, with: {dim: 16}}
+      - {uses: SlowPCA, py_path: slow.py, with: {dim: 16}}
   - {name: Indexer, uses: hnsw, shards: 2}
 """
 WORDS = ("flour", "butter", "oven", "sugar", "whisk", "dough", "vanilla", "rose", "soil", "prune")

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,12 @@ class WatchedLog(Log):
 
 
 @pytest.fixture
-def bed(tmp_path: Path) -> Bed:
-    """A collection of six documents."""
-    made = Bed(tmp_path)
+def bed(tmp_path: Path, database_url: str) -> Iterator[Bed]:
+    """A collection of six documents, on either database."""
+    made = Bed(tmp_path, database_url)
     made.put(some("abcdef"))
-    return made
+    yield made
+    made.ledger.close()
 
 
 def some(ids: str) -> dict[str, Stored]:

@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -327,8 +327,17 @@ def test_a_weighted_query_of_several_vectors_can_be_unlike_some(bed: Bed) -> Non
     assert hits[0][1][1] == pytest.approx(0.0, abs=1e-6)
 
 
-def test_searches_go_on_while_others_write_build_and_compact(bed: Bed) -> None:
+@pytest.fixture
+def either(tmp_path: Path, database_url: str) -> Iterator[Bed]:
+    """An empty collection, on either database."""
+    made = Bed(tmp_path, database_url)
+    yield made
+    made.ledger.close()
+
+
+def test_searches_go_on_while_others_write_build_and_compact(either: Bed) -> None:
     """Threads that search never fail and never miss a document that stays."""
+    bed = either
     rng = np.random.default_rng(7)
     stays = {f"s{i}": Stored(random_rows(rng, 1, DIM), np.ones(1, np.float32)) for i in range(30)}
     bed.put(stays)

@@ -24,6 +24,7 @@ from indexstore.model import PendingDocument
 from workers.index.announcing import announce_closed_jobs
 from workers.index.lost import LostWork, waiting_documents
 from workers.index.reindexing import Reindexer
+from workers.index.standin import StandIn
 from workers.index.trainings import Trainings
 from workers.index.windows import publish
 from workers.runtime import Runtime
@@ -48,6 +49,7 @@ class Dispatcher(threading.Thread):
         self._trainings = Trainings(state)
         self._reindexer = Reindexer(state)
         self._lost = LostWork(state)
+        self._stand_in = StandIn(state)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -80,6 +82,7 @@ class Dispatcher(threading.Thread):
         self._notice_lost_broker()
         self._take_back()
         self._trainings.see_to()
+        self._stand_in.see_to()
         holds_writes = self._reindexer.step()
         if holds_writes or not self.publish_window():
             announce_closed_jobs(state)
