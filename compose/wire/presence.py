@@ -7,6 +7,7 @@ next heartbeat restores it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from compose.wire import codec, names
 from compose.wire.messages import Message
 
 MISSED_HEARTBEATS = 6  # a worker that missed as many is taken for dead
-OVERDUE_S = 0.9  # a heartbeat that is older hints at a worker in trouble
+OVERDUE_S = 0.75  # a heartbeat that is older hints at a worker in trouble
 PATIENCE_S = 1.0  # a broker that is silent for longer is taken for gone
 
 
@@ -138,10 +139,9 @@ class Directory:
         """Return the live workers that consume ``queue``."""
         return [worker for worker in self.workers if queue in worker.queues]
 
-    def responsive(self, queue: str) -> list[Announcement]:
-        """Return the workers on ``queue`` whose last heartbeat is not overdue."""
-        oldest = time.time() - OVERDUE_S
-        return [worker for worker in self.serving(queue) if worker.sent_at > oldest]
+    def silence_s(self, queue: str) -> float:
+        """Return the seconds since any worker on ``queue`` was heard of; infinite without one."""
+        return time.time() - max((one.sent_at for one in self.serving(queue)), default=-math.inf)
 
     def ready_shards(self) -> set[tuple[int, int]]:
         """Return (index, shard) of every shard that some worker has loaded."""

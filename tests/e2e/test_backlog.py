@@ -47,7 +47,7 @@ def test_beyond_the_bound_the_collection_is_yellow_and_then_writes_must_wait(
         it.index(*documents(60))
         green = it.client.get(path).json()
         it.index(*documents(60, "e"))
-        yellow = it.client.get(path).json()
+        yellow = wait_until(lambda: _not_green(it))
         it.index(*documents(100, "f"))
         wait_until(lambda: all(one["delta_rows"] > 80 for one in shards(it)))
 
@@ -63,6 +63,12 @@ def test_beyond_the_bound_the_collection_is_yellow_and_then_writes_must_wait(
         assert it.is_ready()
         assert it.client.delete(f"{path}/documents/d1").status_code == 200
         assert len(it.ids("loaf", limit=1000)) == 219
+
+
+def _not_green(it: Deployment) -> Any:
+    """Return the collection once it is not green any more."""
+    found = it.client.get(f"/v1/collections/{it.collection}").json()
+    return None if found["status"] == "green" else found
 
 
 def _refused(it: Deployment) -> Any:

@@ -165,6 +165,7 @@ def test_documents_live_on_while_machines_come_and_go(servers: Servers, tmp_path
         wait_until(all_built(it), 60, it.story)
 
         _change(it)
+        _lose_servers_for_a_while(it, servers)
         _take_space_back(it, servers)
         expected = found(it)
 
@@ -172,7 +173,7 @@ def test_documents_live_on_while_machines_come_and_go(servers: Servers, tmp_path
         wait_until(lambda: len(replicas(it)) == 2, 60, it.story)
         assert found(it) == expected
         answer = it.client.get("/v1/collections/spread/documents/s7").json()
-        assert answer["tags"] == {"even": False, "patched": 1}
+        assert answer["tags"] == {"even": False, "patched": 2}
 
 
 def _change(it: Deployment) -> None:
@@ -188,6 +189,22 @@ def _change(it: Deployment) -> None:
     query = {"audio": document(1000)["audio"]}
     first = it.search(query=query, token=token, timeout_ms=20_000)["hits"][0]
     assert first["id"] == "s1000"
+
+
+def _lose_servers_for_a_while(it: Deployment, servers: Servers) -> None:
+    """Neither a database that ends its connections nor a silent object store costs an answer."""
+    assert servers.s3.process is not None
+    patched = {"must": [{"key": "patched", "match": {"value": 2}}]}
+    servers.postgres.end_connections()
+    servers.s3.process.send_signal(signal.SIGSTOP)
+    try:
+        path = "/v1/collections/spread/documents/s7"
+        token = it.client.patch(path, json={"tags": {"patched": 2}}).json()["token"]
+        query = {"vector": [1.0] * 80}
+        hits = it.search(query=query, filter=patched, token=token, timeout_ms=5000)["hits"]
+    finally:
+        servers.s3.process.send_signal(signal.SIGCONT)
+    assert [hit["id"] for hit in hits] == ["s7"]
 
 
 def _take_space_back(it: Deployment, servers: Servers) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import threading
 import time
@@ -27,6 +29,7 @@ class Opener(threading.Thread):
         self._state = state
         self._stopping = threading.Event()
         self._sweep_at = time.monotonic() + _SWEEP_S
+        self._covered: dict[tuple[int, int], int] = {}
 
     def stop(self) -> None:
         """End after the current step."""
@@ -37,6 +40,7 @@ class Opener(threading.Thread):
         while not self._stopping.wait(_POLL_S):
             try:
                 self._serving.look_ahead()
+                self._give_memory_back()
                 if time.monotonic() >= self._sweep_at:
                     self._sweep_at = time.monotonic() + _SWEEP_S
                     self._sweep()
@@ -47,6 +51,13 @@ class Opener(threading.Thread):
             except Exception:
                 logger.exception("opener: trying again")
 
+    def _give_memory_back(self) -> None:
+        """Return to the system what a delta held that a segment has taken the place of."""
+        covered = self._serving.covered()
+        if covered != self._covered:
+            self._covered = covered
+            give_memory_back()
+
     def _sweep(self) -> None:
         """Remove copies of segments that the manifest has forgotten from this machine."""
         state = self._state
@@ -56,3 +67,9 @@ class Opener(threading.Thread):
         listed = state.manifest.all_segments(state.collection, live_only=False)
         known = {segment.path for segment in listed}
         blobs.sweep_here(state.collection, known, age_s=_UNUSED_S)
+
+
+def give_memory_back() -> None:
+    """Have the C library return what was freed: by itself it keeps most of it for later."""
+    with contextlib.suppress(AttributeError, OSError):  # of glibc alone
+        ctypes.CDLL(None).malloc_trim(0)

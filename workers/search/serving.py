@@ -150,6 +150,10 @@ class Serving:
         for shard in tuple(self.shards.values()):
             shard.look_ahead()
 
+    def covered(self) -> dict[tuple[int, int], int]:
+        """Return how far the segments of each shard go."""
+        return {key: shard.stats().covered_seq for key, shard in self.shards.items()}
+
     def see_to_builds(self) -> None:
         """Ask for a segment where one is due; again and again, for a builder may die of it."""
         now = time.monotonic()
