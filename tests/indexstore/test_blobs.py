@@ -132,6 +132,7 @@ def test_a_store_that_is_away_is_named_with_what_to_check(tmp_path: Path) -> Non
     with running_s3() as server, pytest.MonkeyPatch.context() as patch:
         for name, value in server.environment.items():
             patch.setenv(name, value)
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")  # or it takes its time to give up
         files, _ = filesystem(f"s3://{BUCKET}/away")
         files.clear_instance_cache()
         blobs = Blobs(f"s3://{BUCKET}/away", cache=tmp_path / "here")
