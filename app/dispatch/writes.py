@@ -83,7 +83,7 @@ class Writer:
         """Return the queues of shards with too many rows without a segment, and how many."""
         return [
             (self._plan.indexes[index].queue(shard), fresh)
-            for (index, shard), fresh in self._directory.fresh_rows().items()
+            for (index, shard, _), fresh in self._directory.fresh_rows().items()
             if fresh > self._most_fresh
         ]
 
@@ -201,6 +201,7 @@ class Writer:
             shard["applied_seq"] if shard["generation"] >= generation else 0
             for worker in workers
             for shard in worker.shards
+            if shard["serves"]
         ]
 
     async def _nudge(self, command: str, key: str) -> None:

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 def train(order: Mapping[str, Any]) -> None:
     """Do the training of a job, unless another worker is at one or it is done; idempotent."""
     state = runtime()
-    with held(state, names.train_lease(state.collection)) as is_ours:
+    with held(state, names.errand_lease("train", state.collection)) as is_ours:
         if not is_ours:
             return
         job = state.ledger.job(str(order["job_id"]))
@@ -53,17 +53,21 @@ def _train(state: Runtime, job: Job) -> None:
     generation = state.generations.learnt_by(state.collection, job.id)
     if generation is None:  # else a worker died between keeping and ending
         generation = _learn(state, job)
+    if generation is None:
+        return
     # Without documents there is nothing to encode again: the new generation serves at once.
     state.generations.swap(state.collection, generation, job_id=job.id)
     state.ledger.finish_job(job.id, "completed")
 
 
-def _learn(state: Runtime, job: Job) -> int:
-    """Train and keep what was learnt; return the generation that it is for."""
+def _learn(state: Runtime, job: Job) -> int | None:
+    """Train and keep what was learnt; return the generation that it is for, None if cancelled."""
     generation = _generation(state)
     documents = codec.loads(state.media.get(str(job.payload)))
     started = time.time()
     lessons = learn(state, documents, generation)
+    if state.ledger.job(job.id).finished_at is not None:
+        return None  # cancelled meanwhile
     state.generations.keep_artefacts(
         state.collection, [_kept(state, lesson, job, generation) for lesson in lessons]
     )

@@ -22,10 +22,11 @@ from compose.wire import codec, names
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
 from indexstore.model import PendingDocument
 from workers.index.announcing import announce_closed_jobs
+from workers.index.errands import TASKS, Errands
 from workers.index.lost import LostWork, waiting_documents
 from workers.index.reindexing import Reindexer
+from workers.index.resharding import Resharder
 from workers.index.standin import StandIn
-from workers.index.trainings import Trainings
 from workers.index.windows import publish
 from workers.runtime import Runtime
 
@@ -46,8 +47,10 @@ class Dispatcher(threading.Thread):
         super().__init__(name="dispatcher", daemon=True)
         self._state = state
         self._owner = f"{uuid.uuid4()}"
-        self._trainings = Trainings(state)
+        kinds = TASKS if state.plan.learners else TASKS.keys() - {"train"}
+        self._errands = [Errands(state, kind) for kind in sorted(kinds)]
         self._reindexer = Reindexer(state)
+        self._resharder = Resharder(state)
         self._lost = LostWork(state)
         self._stand_in = StandIn(state)
         self._stopping = threading.Event()
@@ -81,7 +84,9 @@ class Dispatcher(threading.Thread):
             return
         self._notice_lost_broker()
         self._take_back()
-        self._trainings.see_to()
+        for errands in self._errands:
+            errands.see_to()
+        self._resharder.see_to()
         self._stand_in.see_to()
         holds_writes = self._reindexer.step()
         if holds_writes or not self.publish_window():

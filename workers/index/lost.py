@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from celery import current_app
 
 from compose.wire import names
+from compose.wire.lengths import lengths
 from workers.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -71,12 +71,5 @@ class LostWork:
 def waiting_documents(state: Runtime) -> bool:
     """Tell whether a queue on the documents' way holds messages that nobody has taken yet."""
     queues = {names.FETCH_QUEUE, names.INDEX_QUEUE, *(stage.queue for stage in state.plan.stages)}
-    with current_app.amqp.producer_pool.acquire(block=True, timeout=2) as producer:
-        return any(_length(producer, queue) for queue in sorted(queues))
-
-
-def _length(producer: Any, queue: str) -> int:
-    try:
-        return int(producer.channel.queue_declare(queue=queue, passive=True).message_count)
-    except producer.connection.channel_errors:
-        return 0  # to Redis, a queue without messages does not exist
+    with current_app.pool.acquire(block=True, timeout=2) as connection:
+        return any(lengths(connection, sorted(queues)).values())

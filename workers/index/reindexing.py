@@ -10,12 +10,9 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from celery import current_app
-
-from compose.wire import chords, codec, names
-from compose.wire.chords import Call
-from indexstore.coverage import coverage
+from compose.wire import codec, names
 from indexstore.model import Job, PendingDocument
+from workers.index.building import Building
 from workers.index.windows import publish
 from workers.runtime import Runtime
 
@@ -26,9 +23,6 @@ _TELL_S = 1.0  # between two notes of how far it is
 _TRIES = 3  # of a document whose batches end without an answer
 _MOST_LOST = 0.2  # of the documents: with more of them refused, something else is wrong
 _HOLD_S = 30.0  # new documents wait no longer than this for a swap, then the swap waits
-_BUILD_S = 300.0  # a generation whose segments take longer serves from its log meanwhile
-_LONGEST_PAUSE_S = 60.0  # between two orders of the same segments
-_BUILD_DOCUMENTS = 1_000  # fewer are scanned in less time than a segment takes
 
 
 @dataclass(slots=True)
@@ -45,10 +39,7 @@ class _Work:
     refused: dict[str, str] = field(default_factory=dict)
     told_at: float = 0.0
     held_at: float | None = None
-    built_by: float | None = None  # when the wait for segments ends; None: not ordered yet
-    build_to: int = 0  # sequence number that the segments shall reach
-    order_at: float = 0.0  # when builds are ordered again: their worker may be gone
-    order_pause_s: float = 5.0
+    building: Building | None = None  # None: its segments are not ordered yet
 
 
 class Reindexer:
@@ -192,45 +183,9 @@ class Reindexer:
 
     def _is_built(self, work: _Work, now: float) -> bool:
         """Order the segments of the new generation; tell whether they are there."""
-        state = self._state
-        if work.built_by is None:
-            if state.generations.shown(state.collection) < _BUILD_DOCUMENTS:
-                work.built_by = now
-                return True
-            work.build_to = state.log.last_seq(state.collection)
-            work.built_by = now + _BUILD_S
-        covered = {place: self._covered(*place, work.generation) for place in self._shards()}
-        unbuilt = [place for place, seq in covered.items() if seq < work.build_to]
-        if not unbuilt or now >= work.built_by:
-            return True
-        if now >= work.order_at:
-            work.order_at = now + work.order_pause_s
-            work.order_pause_s = min(2 * work.order_pause_s, _LONGEST_PAUSE_S)
-            for place in unbuilt:
-                self._order_build(*place, generation=work.generation, covered_seq=covered[place])
-        return False
-
-    def _order_build(self, index: int, shard: int, *, generation: int, covered_seq: int) -> None:
-        """Ask for the segment of a shard, unless somebody is building it."""
-        state = self._state
-        if state.ledger.lease_owner(names.build_lease(state.collection, index, shard)):
-            return
-        order = {
-            "collection": state.collection, "index": index, "shard": shard,
-            "generation": generation, "covered_seq": covered_seq,
-        }  # fmt: skip
-        call = Call(names.BUILD, names.BUILD_QUEUE, order)
-        chords.send(current_app, call, awaited=False)
-
-    def _covered(self, index: int, shard: int, generation: int) -> int:
-        place = self._state.place(index, shard, generation)
-        return coverage(place.segments(), place.slots).seq(place.slots)
-
-    def _shards(self) -> list[tuple[int, int]]:
-        plan = self._state.plan
-        return [
-            (index, shard) for index, one in enumerate(plan.indexes) for shard in range(one.shards)
-        ]
+        if work.building is None:
+            work.building = Building.of(self._state, self._state.targets(), work.generation)
+        return work.building.is_done(self._state, now)
 
     def _purge(self, now: float) -> None:
         """Throw away a batch of what old generations left, once nobody reads it any more."""

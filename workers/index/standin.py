@@ -7,6 +7,7 @@ import threading
 import time
 
 from compose.wire import names, presence
+from compose.wire.messages import Target
 from indexstore.build import BuildPolicy, build_shard
 from indexstore.errors import IndexStoreError
 from workers.leasing import held
@@ -43,23 +44,23 @@ class StandIn:
         directory = presence.Directory()
         directory.update(workers)
         least = int(self._state.settings["build_rows"])
-        for place, fresh in directory.fresh_rows().items():
+        for target, fresh in directory.fresh_rows().items():
             if fresh >= least:
-                self._building = threading.Thread(target=self._build, args=place, daemon=True)
+                self._building = threading.Thread(target=self._build, args=(target,), daemon=True)
                 self._building.start()
                 return
 
     def _is_building(self) -> bool:
         return self._building is not None and self._building.is_alive()
 
-    def _build(self, index: int, shard: int) -> None:
+    def _build(self, target: Target) -> None:
         state = self._state
         try:
-            with held(state, names.build_lease(state.collection, index, shard)) as is_ours:
+            with held(state, names.build_lease(state.collection, *target[:2])) as is_ours:
                 if is_ours:
                     policy = BuildPolicy(min_rows=int(state.settings["build_rows"]))
-                    report = build_shard(state.place(index, shard), policy=policy, force=True)
+                    report = build_shard(state.place(target), policy=policy, force=True)
                     logger.info("no build worker is there; built here: %s", report)
                     state.announce_log()
         except (IndexStoreError, OSError):
-            logger.exception("build: shard %d of index %d; its delta goes on serving", shard, index)
+            logger.exception("build: shard %s; its delta goes on serving", target)

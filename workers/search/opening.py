@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 
+from compose.wire.messages import Target
 from indexstore.blobs import Blobs
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
 from workers.runtime import Runtime
@@ -24,12 +25,12 @@ class Opener(threading.Thread):
     """Looks for new segments of the shards of a process, and forgets old copies of them."""
 
     def __init__(self, serving: Serving, state: Runtime) -> None:
-        super().__init__(name="opener", daemon=True)
+        super().__init__(name="segment-opener", daemon=True)
         self._serving = serving
         self._state = state
         self._stopping = threading.Event()
         self._sweep_at = time.monotonic() + _SWEEP_S
-        self._covered: dict[tuple[int, int], int] = {}
+        self._covered: dict[Target, int] = {}
 
     def stop(self) -> None:
         """End after the current step."""
