@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from indexstore.errors import EngineError
 from indexstore.model import IndexConfig, Metric
 from indexstore.names import unknown
+from indexstore.runs import Indices
 
 Reduction = Literal["sum", "avg", "max", "min", "multiply"]
 
@@ -36,6 +37,13 @@ def relevance(metric: Metric, queries: Floats, rows: Floats) -> Floats:
         squares = np.square(queries).sum(axis=1)[:, None] + np.square(rows).sum(axis=1)
         return np.asarray(1.0 / (1.0 + np.sqrt(np.maximum(squares - 2.0 * products, 0.0))))
     return products
+
+
+def pair_relevance_of(
+    metric: Metric, queries: Floats, asked: Indices, rows: Floats, stored: Indices
+) -> Floats:
+    """Score row ``stored[i]`` for query ``asked[i]``, (p,), as ``pair_relevance`` does."""
+    return pair_relevance(metric, queries[asked], rows[stored])
 
 
 def pair_relevance(metric: Metric, queries: Floats, rows: Floats) -> Floats:

@@ -23,6 +23,7 @@ from indexstore.engines.bm25 import TextSearcher
 from indexstore.engines.registry import text_engine
 from indexstore.errors import CorruptSegmentError, IndexStoreError
 from indexstore.ids import DocIds, mapped, mapped_bytes
+from indexstore.lists import Lists
 from indexstore.model import IndexConfig, SegmentInfo
 from indexstore.part import Columns, Part, Tags
 from indexstore.tags import TagIndex, Texts
@@ -162,6 +163,7 @@ def _segment(
         is_uniform=bool((weights == 1.0).all()),
         tags=TagIndex.map(folder),
         text=searcher,
+        lists=Lists.map(folder),
     )
     patches = msgpack.unpackb((folder / PATCHES).read_bytes(), strict_map_key=False)
     return Segment(

@@ -15,6 +15,8 @@ from indexstore.engines.bm25 import Bm25Engine
 from indexstore.engines.registry import text_engine
 from indexstore.grow import Grow
 from indexstore.ids import DocIds, encoded
+from indexstore.kernel import CONTINUOUS
+from indexstore.lists import FROM_ROWS, write_lists
 from indexstore.model import IndexConfig, LogRow
 from indexstore.part import Tags
 from indexstore.runs import starts_of
@@ -174,6 +176,8 @@ class SegmentWriter:
         engine = create(self.config, dim=self.dim)
         engine.build(rows, self.folder / ENGINE)
         engine.open(self.folder / ENGINE)
+        if len(rows) >= FROM_ROWS and self.config.metric in CONTINUOUS and not engine.is_exact:
+            write_lists(rows, self.config.metric, self.folder)
         if engine.vectors is not None:  # no need to keep them twice
             source.unlink()
             self._unit_file = None

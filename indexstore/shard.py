@@ -18,7 +18,7 @@ from indexstore.contents import Contents, load
 from indexstore.filter_parser import parse_filter
 from indexstore.filters import Facet, Filter, Scalar
 from indexstore.model import Float32
-from indexstore.nearest import Scope, best_documents
+from indexstore.nearest import Found, Scope, best_documents
 from indexstore.pairs import pairs_of
 from indexstore.part import Part
 from indexstore.place import Place
@@ -120,19 +120,25 @@ class Shard:
             return ShardHits.none(query.queries, applied_seq=snapshot.applied_seq)
         chosen = None if query.filter is None else parse_filter(query.filter)
         batch = self._batch(query, snapshot.dim)
-        parts = [_excluding(part, query) for part in snapshot.parts]
-        found = [
-            text_documents(part, query.texts, scope, min_should=query.min_should)
-            if self.place.config.kind == "text"
-            else best_documents(part, batch, scope)
-            for part in parts
-            for scope in (_scope(part, query, chosen),)
-        ]
+        parts = snapshot.parts
+        found = [self._found(part, batch, query, chosen) for part in parts]
         merged = Merged(parts, found, query)
         hits = hits_of(parts, merged, batch, query, applied_seq=snapshot.applied_seq)
         if not query.pairs or self.place.config.kind == "text":
             return hits
         return replace(hits, pairs=pairs_of(parts, merged, batch))
+
+    def _found(self, part: Part, batch: Batch, query: ShardQuery, chosen: Filter | None) -> Found:
+        """Return the best documents of one part, without those never to return."""
+        at = part.columns.ids.find(query.exclude)
+        passing = None if chosen is None else part.passing(chosen)
+        want = query.limit + query.spare + int((at >= 0).sum())
+        scope = Scope(want, passing, query.exact, query.ef)
+        if self.place.config.kind == "text":
+            found = text_documents(part, query.texts, scope, min_should=query.min_should)
+        else:
+            found = best_documents(part, batch, scope)
+        return found.without(at)
 
     def _batch(self, query: ShardQuery, dim: int) -> Batch:
         if self.place.config.kind == "text":
@@ -292,15 +298,3 @@ class Shard:
 
 def _hole(part: Part) -> float:
     return 1 - part.live_count / part.count if part.count else 0.0
-
-
-def _scope(part: Part, query: ShardQuery, chosen: Filter | None) -> Scope:
-    passing = None if chosen is None else part.passing(chosen)
-    return Scope(query.limit + query.spare, passing, query.exact, query.ef)
-
-
-def _excluding(part: Part, query: ShardQuery) -> Part:
-    if not query.exclude:
-        return part
-    at = part.columns.ids.find(query.exclude)
-    return part.without(at[at >= 0])

@@ -40,7 +40,8 @@ def _best(
     number: int,
 ) -> Found:
     scope, min_should = how
-    allowed = scope.passing.units if scope.passing else part.live_units()
+    passing = scope.passing or part.living()
+    allowed = None if passing is None else passing.units
     width, highest = scope.want, float(part.weights.max(initial=0.0))
     while True:
         plain, rows = searcher.search(text, width, allowed, min_should=min_should)

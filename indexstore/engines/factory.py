@@ -96,7 +96,7 @@ class FactoryEngine(Engine):
         if lists is None:
             params: Any = faiss.SearchParameters(**chosen)
         else:
-            share = 1.0 if allowed is None else allowed.count / self.count
+            share = 1.0 if allowed is None else allowed.share
             wide = int((effort or lists.nprobe) * share**-0.5)
             params = faiss.SearchParametersIVF(nprobe=min(wide, lists.nlist), **chosen)
         if isinstance(self._index, faiss.IndexPreTransform):
