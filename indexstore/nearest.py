@@ -21,7 +21,7 @@ from indexstore.part import Part, Passing
 from indexstore.proposing import compared, nearest_units
 from indexstore.runs import Indices
 from indexstore.scanning import FEW_QUERIES, block_size, scanned_scores
-from indexstore.scoring import best_columns, pair_relevance_of, reduce_runs
+from indexstore.scoring import best_columns, pair_relevance, reduce_runs
 
 SLACK = 6  # candidates beyond the wanted, so that one look nearly always settles a query
 WIDEN = 4  # how much further each look goes
@@ -212,7 +212,7 @@ def document_scores(
         last = _nth_best(rough, want)
         with np.errstate(invalid="ignore"):  # infinity less infinity, where there are too few
             hopeful &= ~(rough < (last - _margin(last))[:, None])
-    return _scores_of(part, batch, pending, (documents, hopeful, pair_relevance_of))
+    return _scores_of(part, batch, pending, (documents, hopeful, pair_relevance))
 
 
 _Compare = Callable[[Metric, Scores, Indices, Scores, Indices], NDArray[Any]]

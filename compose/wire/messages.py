@@ -59,7 +59,7 @@ class SearchParams(Message):
     score_threshold: float | None = None
     filter: Mapping[str, Any] | None = None
     exclude: tuple[str, ...] = ()  # documents never to return, such as those asked by id
-    slack: int = 8  # further documents a shard sends, against those that reduce must drop
+    slack: int = 4  # further documents a shard sends, against those that reduce must drop
     exact: bool = False
     ef: int | None = None
     group_size: int = 3

@@ -16,6 +16,7 @@ TRAINING_ROWS = 100_000  # more rows to train on cost time and gain nothing
 #: on 65 536 rows, which is hours for some hundred dimensions on a few cores.
 OPQ_ROUNDS = 8
 OPQ_ROWS = 16_384
+ROUNDS = 10  # of k-means for inverted lists; more move no border that matters
 SEED = 7  # the same rows are trained on in every build
 
 
@@ -59,21 +60,17 @@ class FactoryEngine(Engine):
             reason = f"there is no index {description!r} of {self.dim} dimensions ({error})"
             raise EngineError("faiss", reason) from error
         _bound_rotation(index)
+        lists = _inverted(index)
+        if lists is not None:
+            lists.cp.niter, lists.cp.min_points_per_centroid = ROUNDS, 1
         return index
 
     def open(self, path: Path) -> None:
         """Map the file where faiss can, as it can for inverted lists."""
         self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        lists = self._inverted()
+        lists = _inverted(self._index)
         if lists is not None:
             lists.nprobe = self.options["nprobe"] or max(1, lists.nlist // 16)
-
-    def _inverted(self) -> Any:
-        """Return the inverted lists inside, or None."""
-        inner = self._index
-        while isinstance(inner, faiss.IndexPreTransform):
-            inner = faiss.downcast_index(inner.index)
-        return inner if isinstance(inner, faiss.IndexIVF) else None
 
     def _search(
         self, queries: Vectors, limit: int, allowed: RowMask | None, *, effort: int | None
@@ -87,7 +84,7 @@ class FactoryEngine(Engine):
         return scores, rows
 
     def _parameters(self, allowed: RowMask | None, effort: int | None) -> Any:
-        lists = self._inverted()
+        lists = _inverted(self._index)
         if allowed is None and effort is None:
             return None
         chosen: dict[str, Any] = {}
@@ -102,6 +99,13 @@ class FactoryEngine(Engine):
         if isinstance(self._index, faiss.IndexPreTransform):
             return faiss.SearchParametersPreTransform(index_params=params)
         return params
+
+
+def _inverted(index: Any) -> Any:
+    """Return the inverted lists inside an index, or None."""
+    while isinstance(index, faiss.IndexPreTransform):
+        index = faiss.downcast_index(index.index)
+    return index if isinstance(index, faiss.IndexIVF) else None
 
 
 def _bound_rotation(index: Any) -> None:
