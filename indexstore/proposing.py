@@ -23,7 +23,7 @@ COMPARED = 6144  # units compared one by one, about as dear as a walk through a 
 COMPARED_A_HIT = 100  # more of them for every hit wanted
 COMPARED_PART = 64  # and a 64th of the part's units
 PASSED_OVER = 4  # units that may not come are passed over in a quarter of the time
-REFINED = 2  # candidates a hit, as lists hold eight bits a number
+REFINED = 3  # candidates a hit, as lists hold eight bits a number
 
 
 def compared(part: Part, width: int) -> int:
