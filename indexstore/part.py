@@ -16,6 +16,7 @@ from indexstore.model import Metric
 from indexstore.remembered import Remembered
 from indexstore.runs import Indices, rows_of
 from indexstore.scoring import Reduction, is_linear, reduce_runs
+from indexstore.words import NO_WORDS, Counted, Less, Words, WordTable
 
 Tags = Mapping[str, Any]
 
@@ -113,6 +114,8 @@ class Part:
     tags: TagSource
     text: TextSearcher | None = None
     lists: Lists | None = None  # of units; None where there are few
+    words: Words | None = None  # of documents, where the index is one of full text
+    counted: Counted = NO_WORDS  # over the documents as they were when the part was made
     patched: Mapping[int, Tags] = field(default_factory=dict)  # newer tags by ordinal
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
     _filtered: Remembered[Passing] = field(default_factory=_no_filters, repr=False)
@@ -151,6 +154,21 @@ class Part:
         documents[at] = [passes(chosen, tags, doc_id) for tags, doc_id in tagged]
         documents &= self.live
         return self._passing(documents)
+
+    @property
+    def words_known(self) -> Counted:
+        """The counts of words over the live documents."""
+        if "words" not in self._memo:
+            self._memo["words"] = self._words_known()
+        known: Counted = self._memo["words"]
+        return known
+
+    def _words_known(self) -> Counted:
+        # A delta counts its live documents as it grows; a segment all that it was built of.
+        if self.words is None or not isinstance(self.counted, WordTable):
+            return self.counted
+        dead = np.flatnonzero(~self.live)
+        return Less(self.counted, self.words.table_of(dead)) if len(dead) else self.counted
 
     def _fulfilling(self, condition: Condition) -> Mask:
         if not isinstance(condition, HasId):

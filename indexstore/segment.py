@@ -27,6 +27,7 @@ from indexstore.lists import Lists
 from indexstore.model import IndexConfig, SegmentInfo
 from indexstore.part import Columns, Part, Tags
 from indexstore.tags import TagIndex, Texts
+from indexstore.words import NO_WORDS, Words
 
 FORMAT = 1
 META = "meta.json"
@@ -146,6 +147,7 @@ def _segment(
 ) -> Segment:
     meta, slots, (vectors, texts), (units, engine, searcher) = rest
     ids = DocIds.map(folder)
+    words, counted = Words.map(folder) if config.kind == "text" else (None, NO_WORDS)
     columns = _columns(folder, ids, vectors, texts)
     weights = mapped(folder / "doc_weights.npy")
     live = (columns.slots >= slots.start) & (columns.slots < slots.stop)
@@ -164,6 +166,8 @@ def _segment(
         tags=TagIndex.map(folder),
         text=searcher,
         lists=Lists.map(folder),
+        words=words,
+        counted=counted,
     )
     patches = msgpack.unpackb((folder / PATCHES).read_bytes(), strict_map_key=False)
     return Segment(

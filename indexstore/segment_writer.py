@@ -34,6 +34,7 @@ from indexstore.segment import (
 )
 from indexstore.spans import Spans
 from indexstore.tags import TagCollector
+from indexstore.words import WordCollector
 
 
 class SegmentWriter:
@@ -52,6 +53,7 @@ class SegmentWriter:
         self._patches: dict[str, tuple[int, float, Tags]] = {}
         self._text: Bm25Engine | None = None
         self._text_lengths = [0]
+        self._words = WordCollector()
         if config.kind == "text":
             (folder / TEXT).mkdir()
             self._text = text_engine(config).grow(folder / TEXT)
@@ -100,6 +102,7 @@ class SegmentWriter:
         if self._text is None:
             return
         self._text.add("\n".join(texts))
+        self._words.add(*self._text.analysed("\n".join(texts)))
         for text in texts:
             self._text_lengths.append(self._texts.write(encoded(text)))
 
@@ -146,6 +149,7 @@ class SegmentWriter:
         else:
             (self.folder / VECTORS).unlink()
             self._text.finish()
+            self._words.words().write(self.folder)
             np.save(self.folder / "text_starts.npy", np.cumsum(self._text_lengths))
         return self._write_meta()
 

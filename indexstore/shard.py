@@ -6,7 +6,7 @@ Searches run on immutable snapshots; reading the log and swapping segments never
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -25,10 +25,13 @@ from indexstore.place import Place
 from indexstore.query import ShardHits, ShardQuery
 from indexstore.scoring import default_reduction
 from indexstore.segment import Segment
-from indexstore.text_search import text_documents
+from indexstore.text_search import text_finder
+from indexstore.words import WordTable
 
 PAGE_ROWS = 2000  # log rows read at a time
 MANIFEST_POLL_S = 1.0  # new segments are no news to a reader of the log: no hurry
+Finder = Callable[[Part, Scope], Found]
+
 WAIT_S = 0.004  # between two looks at the log while somebody waits for a row
 
 
@@ -74,6 +77,7 @@ class Shard:
         self._contents: Contents | None = None
         self._purged_seq = self._epoch = 0
         self._manifest_at = 0.0
+        self._elsewhere: tuple[WordTable, ...] = ()
 
     @classmethod
     def open(cls, place: Place) -> Self:
@@ -121,24 +125,19 @@ class Shard:
         chosen = None if query.filter is None else parse_filter(query.filter)
         batch = self._batch(query, snapshot.dim)
         parts = snapshot.parts
-        found = [self._found(part, batch, query, chosen) for part in parts]
+        find = self._finder(query, batch, parts)
+        found = [_found(part, query, chosen, find) for part in parts]
         merged = Merged(parts, found, query)
         hits = hits_of(parts, merged, batch, query, applied_seq=snapshot.applied_seq)
         if not query.pairs or self.place.config.kind == "text":
             return hits
         return replace(hits, pairs=pairs_of(parts, merged, batch))
 
-    def _found(self, part: Part, batch: Batch, query: ShardQuery, chosen: Filter | None) -> Found:
-        """Return the best documents of one part, without those never to return."""
-        at = part.columns.ids.find(query.exclude)
-        passing = None if chosen is None else part.passing(chosen)
-        want = query.limit + query.spare + int((at >= 0).sum())
-        scope = Scope(want, passing, query.exact, query.ef)
+    def _finder(self, query: ShardQuery, batch: Batch, parts: Sequence[Part]) -> Finder:
+        """Return what finds the best documents of a part."""
         if self.place.config.kind == "text":
-            found = text_documents(part, query.texts, scope, min_should=query.min_should)
-        else:
-            found = best_documents(part, batch, scope)
-        return found.without(at)
+            return text_finder(parts, query.texts, self._elsewhere, min_should=query.min_should)
+        return lambda part, scope: best_documents(part, batch, scope)
 
     def _batch(self, query: ShardQuery, dim: int) -> Batch:
         if self.place.config.kind == "text":
@@ -187,6 +186,14 @@ class Shard:
         for part in self._snapshot.parts:
             found += part.columns.ids.at(np.flatnonzero(part.passing(parsed).documents))
         return sorted(doc_id for doc_id in found if doc_id > after)[:limit]
+
+    def words(self) -> WordTable:
+        """Return in how many of its documents each word stands."""
+        return WordTable.merged([part.words_known.table() for part in self._snapshot.parts])
+
+    def learn_words(self, elsewhere: Sequence[WordTable]) -> None:
+        """Take over what the other shards count, so that all judge words by the same measure."""
+        self._elsewhere = tuple(elsewhere)
 
     def parts(self) -> tuple[Part, ...]:
         """Return what is searched now, segment by segment, the delta last."""
@@ -294,6 +301,14 @@ class Shard:
             contents.delta_rows,
             len(contents.segments),
         )
+
+
+def _found(part: Part, query: ShardQuery, chosen: Filter | None, find: Finder) -> Found:
+    """Return the best documents of one part, without those never to return."""
+    at = part.columns.ids.find(query.exclude)
+    passing = None if chosen is None else part.passing(chosen)
+    want = query.limit + query.spare + int((at >= 0).sum())
+    return find(part, Scope(want, passing, query.exact, query.ef)).without(at)
 
 
 def _hole(part: Part) -> float:

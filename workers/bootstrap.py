@@ -22,6 +22,7 @@ from workers.holding import Holder
 from workers.index.dispatcher import Dispatcher
 from workers.runtime import InHand, Runtime, runtime
 from workers.search.serving import Tailer, serving
+from workers.search.word_exchange import WordExchange
 
 
 class _Service(Protocol):
@@ -80,6 +81,7 @@ def start_services(sender: Any = None, **_: Any) -> None:
         _services.append(Holder(sender, state))
     if state.shards_here():
         _services.append(Tailer(serving(), state, heartbeat.tell))
+        _services.append(WordExchange(serving(), state))
     if names.INDEX_QUEUE in state.queues:
         _services.append(Dispatcher(state))
     if names.BUILD_QUEUE in state.queues:

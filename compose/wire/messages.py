@@ -191,6 +191,20 @@ class Inspection(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class WordReport(Message):
+    """What one shard of a full-text index tells the others: how rare words are in it.
+
+    ``hashes`` uint32 (w,) are its words, ``counts`` int32 (w,) the documents that hold each;
+    ``tokens`` int64 (2,) the words and the pairs of unspaced script in all of its documents.
+    """
+
+    documents: int
+    tokens: NDArray[np.int64]
+    hashes: NDArray[np.uint32]
+    counts: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentItem(Message):
     """One document on its way from the ledger to the log."""
 
