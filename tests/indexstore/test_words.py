@@ -26,7 +26,7 @@ QUERIES = ("amber birch cedar", "grove heath", "京都 dusk", "fjord", "nowhere"
 
 
 def oracle(
-    texts: Mapping[str, str], query: str, engine: Bm25Engine = ENGINE
+    texts: Mapping[str, str], query: str, engine: Bm25Engine = ENGINE, *, limit: int = 10
 ) -> list[tuple[str, float]]:
     """Score every document by BM25, straight from the definition, field by field."""
     analysed = {i: engine.analysed(text) for i, text in texts.items()}
@@ -42,7 +42,7 @@ def oracle(
             length = int(quantised(np.array([lengths[i]], np.int32))[0])
             damping = 1.2 * (0.25 + 0.75 * length / average)
             scores[i] += rarity * 2.2 * times / (times + damping)
-    return sorted(scores.items(), key=lambda hit: (-np.float32(hit[1]), hit[0]))[:10]
+    return sorted(scores.items(), key=lambda hit: (-np.float32(hit[1]), hit[0]))[:limit]
 
 
 def shards_of(bed: Bed, config: IndexConfig) -> list[Shard]:
