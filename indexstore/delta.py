@@ -16,7 +16,8 @@ from indexstore.runs import Indices
 from indexstore.scoring import run_sums
 from indexstore.spans import Spans
 from indexstore.tags import TagIndex
-from indexstore.words import NO_WORDS, WordCollector
+from indexstore.word_columns import WordCollector
+from indexstore.words import NO_WORDS
 
 TAG_BLOCK = 512  # documents whose tags are indexed together
 
@@ -122,7 +123,7 @@ class Delta:
         if self._engine is not None:
             texts = chunks.texts or ()
             self._engine.add("\n".join(texts))
-            self._words.add(*self._engine.analysed("\n".join(texts)))
+            self._words.add([self._engine.analysed(text) for text in texts])
             self._texts.extend(texts)
         self._add_unit(vectors, chunks.weights)
         self._vectors.extend(vectors, n)

@@ -16,7 +16,8 @@ from indexstore.model import Metric
 from indexstore.remembered import Remembered
 from indexstore.runs import Indices, rows_of
 from indexstore.scoring import Reduction, is_linear, reduce_runs
-from indexstore.words import NO_WORDS, Counted, Less, Words, WordTable
+from indexstore.word_columns import Words
+from indexstore.words import NO_WORDS, Counted, Less, WordTable
 
 Tags = Mapping[str, Any]
 

@@ -27,7 +27,8 @@ from indexstore.lists import Lists
 from indexstore.model import IndexConfig, SegmentInfo
 from indexstore.part import Columns, Part, Tags
 from indexstore.tags import TagIndex, Texts
-from indexstore.words import NO_WORDS, Words
+from indexstore.word_columns import Words
+from indexstore.words import NO_WORDS
 
 FORMAT = 1
 META = "meta.json"
@@ -147,8 +148,9 @@ def _segment(
 ) -> Segment:
     meta, slots, (vectors, texts), (units, engine, searcher) = rest
     ids = DocIds.map(folder)
-    words, counted = Words.map(folder) if config.kind == "text" else (None, NO_WORDS)
     columns = _columns(folder, ids, vectors, texts)
+    is_text = config.kind == "text"
+    words, counted = Words.map(folder, columns.starts) if is_text else (None, NO_WORDS)
     weights = mapped(folder / "doc_weights.npy")
     live = (columns.slots >= slots.start) & (columns.slots < slots.stop)
     part = Part(

@@ -34,7 +34,7 @@ from indexstore.segment import (
 )
 from indexstore.spans import Spans
 from indexstore.tags import TagCollector
-from indexstore.words import WordCollector
+from indexstore.word_columns import WordCollector
 
 
 class SegmentWriter:
@@ -102,7 +102,7 @@ class SegmentWriter:
         if self._text is None:
             return
         self._text.add("\n".join(texts))
-        self._words.add(*self._text.analysed("\n".join(texts)))
+        self._words.add([self._text.analysed(text) for text in texts])
         for text in texts:
             self._text_lengths.append(self._texts.write(encoded(text)))
 
@@ -149,7 +149,7 @@ class SegmentWriter:
         else:
             (self.folder / VECTORS).unlink()
             self._text.finish()
-            self._words.words().write(self.folder)
+            self._words.words().write(self.folder, self._words.counted().table())
             np.save(self.folder / "text_starts.npy", np.cumsum(self._text_lengths))
         return self._write_meta()
 

@@ -1,7 +1,5 @@
-"""Full-text search over one part: candidates from its searcher, chunks and highlights by words."""
+"""Full-text search over one part: candidates from its searcher, scores and chunks by words."""
 
-import html
-import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,14 +9,12 @@ from indexstore.model import Float32
 from indexstore.nearest import Found, Scope
 from indexstore.part import Part
 from indexstore.runs import Indices
-from indexstore.words import Counted, Statistics, Words
+from indexstore.word_columns import Words
+from indexstore.words import Counted, Statistics
 
 SLACK = 6  # candidates beyond the wanted, so that one look nearly always settles a query
 WIDEN = 4
 MOST_LOOKED_AT = 50_000  # documents of which more than a few would have to be equal
-CONTEXT = 160  # characters of a highlight around its first word
-
-_TOKEN = re.compile(r"\w+")
 
 
 def text_finder(
@@ -99,40 +95,27 @@ def text_chunks(
     """Return every hit's chunks that share words with its query: hit, chunk row, and score.
 
     A chunk's score is its document's, by the share of the query's words that it has.
+
+    Args:
+        part: where the documents lie.
+        texts: one a query.
+        queries: the query of each hit, ascending.
+        found: documents and scores of the hits.
     """
     documents, scores = found
-    if part.text is None or part.columns.texts is None:
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
-    engine = part.text.engine
-    terms = {query: engine.terms(texts[query]) for query in set(queries.tolist())}
-    hits, chunks, shares = [], [], []
-    for hit, (query, document) in enumerate(zip(queries.tolist(), documents.tolist(), strict=True)):
-        wanted = terms[query]
-        first, end = part.columns.starts[document : document + 2].tolist()
-        for chunk in range(first, end):
-            shared = len(wanted & engine.terms(part.columns.texts[chunk]))
-            if shared or chunk == first:
-                hits.append(hit)
-                chunks.append(chunk)
-                shares.append(scores[hit] * shared / max(1, len(wanted)))
-    return np.array(hits, np.int64), np.array(chunks, np.int64), np.array(shares, np.float32)
-
-
-def highlighted(part: Part, text: str, chunk: int) -> str:
-    """Return a chunk's text around the query's words as HTML, with those words in ``<em>``."""
-    if part.text is None or part.columns.texts is None:
-        return ""
-    engine, body = part.text.engine, str(part.columns.texts[chunk])
-    wanted = engine.terms(text)
-    spans = [
-        match.span() for match in _TOKEN.finditer(body) if wanted & engine.terms(match.group())
-    ]
-    start = max(0, spans[0][0] - CONTEXT // 4) if spans else 0
-    end = start + CONTEXT
-    pieces, at = [], start
-    for first, last in spans:
-        if first < end:
-            pieces.append(f"{html.escape(body[at:first])}<em>{html.escape(body[first:last])}</em>")
-            at = last
-    pieces.append(html.escape(body[at : max(at, end)]))
-    return ("…" if start else "") + "".join(pieces) + ("…" if max(at, end) < len(body) else "")
+    nothing = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+    if part.text is None or part.words is None:
+        return nothing
+    pieces: list[tuple[Indices, Indices, Float32]] = []
+    for query in np.unique(queries).tolist():
+        first, end = np.searchsorted(queries, [query, query + 1]).tolist()
+        chunks, begins = part.chunk_rows(documents[first:end])
+        hits = first + np.repeat(np.arange(end - first), np.diff(np.append(begins, len(chunks))))
+        terms = part.text.engine.asked(texts[query]).columns[0]
+        shared = part.words.shared(chunks, terms)
+        shown = shared > 0
+        shown[begins] = True
+        shares = scores[hits] * shared / max(1, len(terms))
+        pieces.append((hits[shown], chunks[shown], shares[shown].astype(np.float32)))
+    hits, chunks, shares = (np.concatenate(each) for each in zip(nothing, *pieces, strict=True))
+    return hits, chunks, shares

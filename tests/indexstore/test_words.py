@@ -15,7 +15,8 @@ from indexstore.build import BuildPolicy
 from indexstore.engines.bm25 import Bm25Engine
 from indexstore.model import IndexConfig
 from indexstore.shard import Shard
-from indexstore.words import WordCollector, WordTable, quantised
+from indexstore.word_columns import WordCollector, quantised
+from indexstore.words import WordTable
 from tests.indexstore.shard_bed import Bed, answer_of, pairs
 from tests.indexstore.test_text import asking, put
 
@@ -151,7 +152,7 @@ def test_tables_of_words_add_up() -> None:
     for text in texts:
         alone = WordCollector()
         for collector in (alone, together):
-            collector.add(*ENGINE.analysed(text))
+            collector.add([ENGINE.analysed(text)])
         apart.append(alone.counted().table())
 
     merged, whole = WordTable.merged(apart), together.counted().table()
