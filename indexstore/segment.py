@@ -26,7 +26,8 @@ from indexstore.ids import DocIds, mapped, mapped_bytes
 from indexstore.lists import Lists
 from indexstore.model import IndexConfig, SegmentInfo
 from indexstore.part import Columns, Part, Tags
-from indexstore.tags import TagIndex, Texts
+from indexstore.tag_columns import Texts
+from indexstore.tags import TagIndex
 from indexstore.word_columns import Words
 from indexstore.words import NO_WORDS
 

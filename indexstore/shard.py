@@ -175,7 +175,7 @@ class Shard:
             for value, count in part.facet(key, parsed).items():
                 counts[value] = counts.get(value, 0) + count
         ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0][0], item[0][1]))
-        return [(value, count) for (_, value), count in ordered]
+        return [(_plain(value), count) for (_, value), count in ordered]
 
     def ids(
         self, chosen: Mapping[str, Any], *, limit: int | None = None, after: str = ""
@@ -309,6 +309,11 @@ def _found(part: Part, query: ShardQuery, chosen: Filter | None, find: Finder) -
     passing = None if chosen is None else part.passing(chosen)
     want = query.limit + query.spare + int((at >= 0).sum())
     return find(part, Scope(want, passing, query.exact, query.ef)).without(at)
+
+
+def _plain(value: Scalar) -> Scalar:
+    """Return a value as every shard shows it: 1.0 and 1 are the same number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _hole(part: Part) -> float:
