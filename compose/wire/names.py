@@ -16,6 +16,8 @@ INDEX: Final = "gnes.index"
 FINISH: Final = "gnes.finish"
 BUILD: Final = "gnes.build"
 TRAIN: Final = "gnes.train"
+SNAPSHOT: Final = "gnes.snapshot"
+RESTORE: Final = "gnes.restore"
 
 FETCH: Final = "gnes.fetch"
 FETCH_QUEUE: Final = "fetch"
@@ -66,9 +68,9 @@ def build_lease(collection: str, index: int, shard: int) -> str:
     return f"build:{collection}:{index}:{shard}"
 
 
-def train_lease(collection: str) -> str:
-    """Return the lease under which one worker trains the components of ``collection``."""
-    return f"train:{collection}"
+def errand_lease(kind: str, collection: str) -> str:
+    """Return the lease under which one worker does a job of a kind, such as a training."""
+    return f"{kind}:{collection}"
 
 
 def log_channel(collection: str) -> str:

@@ -169,7 +169,7 @@ def test_any_search_answers_like_brute_force(stored: tuple[Deployment, Model]) -
     rng = np.random.default_rng(5)
     for _ in range(ROUNDS):
         rows = np.stack([unit(rng.standard_normal(DIM)) for _ in range(int(rng.integers(1, 4)))])
-        weights = np.float32(rng.choice([1.0, 0.5, -0.5], len(rows)))
+        weights = rng.choice([1.0, 0.5, -0.5], len(rows)).astype(np.float32)
         weights[0] = 1.0
         chosen = some_filter(rng, sorted(model.tags)) if rng.random() < 0.8 else None
         limit, offset = int(rng.integers(1, 30)), int(rng.integers(0, 20))

@@ -15,6 +15,7 @@ from compose.wire import codec, names
 from compose.wire.fusing import depth_of, wanted_of
 from compose.wire.messages import ReduceOrder, Reply, SearchParams, ShardPart
 from indexstore.model import ChunkTable
+from workers import metrics
 from workers.answering import answer_failure, reply
 from workers.reduce.answer import Answerer
 from workers.reduce.fusion import Fusion
@@ -34,10 +35,12 @@ def reduce(parts: Sequence[bytes], wire: Mapping[str, Any]) -> None:
     started = time.time()
     try:
         order = ReduceOrder.from_wire(wire)
+        metrics.batch("reduce", order.queries)
         if started < order.deadline:
             reply(order.reply_to, _reduce(parts, order, started))
     except Exception as error:
         logger.exception("reduce: a batch of queries failed")
+        metrics.fail()
         answer_failure(wire, "reduce", error)
 
 
@@ -49,6 +52,7 @@ def gather(parts: Sequence[bytes], wire: Mapping[str, Any]) -> None:
         reply(str(wire["reply_to"]), Reply(str(wire["batch_id"]), parts=said))
     except Exception as error:
         logger.exception("gather: an inspection failed")
+        metrics.fail()
         answer_failure(wire, "reduce", error)
 
 

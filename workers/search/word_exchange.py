@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from compose.wire import codec, names
 from compose.wire.codec import WireFormatError
-from compose.wire.messages import WordReport
+from compose.wire.messages import Target, WordReport
 from indexstore.shard import Shard
 from indexstore.words import WordTable
 from workers.runtime import Runtime
@@ -49,27 +49,27 @@ class WordExchange(threading.Thread):
         """Exchange until stopped; what fails is tried again."""
         while not self._stopping.wait(_LOOK_S):
             try:
-                for (index, number), shard in list(self._serving.shards.items()):
-                    if self._is_shared(index):
-                        self._exchange(index, number, shard)
+                for target, shard in list(self._serving.opened.shards.items()):
+                    if self._is_shared(target):
+                        self._exchange(target, shard)
             except (RedisError, OSError, WireFormatError) as error:
                 logger.debug("words of other shards are not known: %s", error)
             except Exception:
                 logger.exception("word exchange: trying again")
 
-    def _is_shared(self, index: int) -> bool:
-        plan = self._state.plan.indexes[index]
-        return plan.kind == "text" and plan.shards > 1
+    def _is_shared(self, target: Target) -> bool:
+        index, _, of = target
+        return self._state.plan.indexes[index].kind == "text" and of > 1
 
-    def _exchange(self, index: int, number: int, shard: Shard) -> None:
-        plan = self._state.plan.indexes[index]
-        generation = shard.place.generation
-        key = names.words_key(self._state.collection, plan.name, generation, plan.shards)
+    def _exchange(self, target: Target, shard: Shard) -> None:
+        index, number, of = target
+        name = self._state.plan.indexes[index].name
+        key = names.words_key(self._state.collection, name, shard.place.generation, of)
         stamps: Mapping[bytes, bytes] = self._state.redis.hgetall(f"{key}:stamps")
         mine = str(shard.applied_seq).encode()
         if stamps.get(str(number).encode()) != mine:
             self._tell((key, number), shard)
-        others = [other for other in range(plan.shards) if other != number]
+        others = [other for other in range(of) if other != number]
         self._fetch(key, {other: stamps.get(str(other).encode()) for other in others})
         known = [self._known[key, other] for other in others if (key, other) in self._known]
         learnt = tuple(stamp for stamp, _ in known)
