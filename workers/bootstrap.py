@@ -24,6 +24,7 @@ from workers.index.dispatcher import Dispatcher
 from workers.runtime import InHand, Runtime, runtime
 from workers.search.opening import Opener
 from workers.search.serving import Tailer, serving
+from workers.search.word_exchange import WordExchange
 
 
 class _Service(Protocol):
@@ -83,6 +84,7 @@ def start_services(sender: Any = None, **_: Any) -> None:
     if state.shards_here():
         _services.append(Tailer(serving(), state, heartbeat.tell))
         _services.append(Opener(serving(), state))
+        _services.append(WordExchange(serving(), state))
     if names.INDEX_QUEUE in state.queues:
         _services.append(Dispatcher(state))
     if names.BUILD_QUEUE in state.queues:
