@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
 
-from indexstore.files import Files, storing
+from indexstore.files import Files
+from indexstore.filesystems import reaching
 from indexstore.sniffing import SNIFFED_BYTES, modalities_of, sniff
 
 PREFIX = "sha256:"
@@ -95,7 +96,7 @@ class Incoming:
         Raises:
             StorageFullError: there is no space for it.
         """
-        with storing(self._url):
+        with reaching(self._url):
             self._file.write(data)
         self._hash.update(data)
         self.size_bytes += len(data)
@@ -113,7 +114,7 @@ class Incoming:
         Raises:
             StorageFullError: there is no space for it.
         """
-        with storing(self._url):
+        with reaching(self._url):
             self._file.flush()
             os.fsync(self._file.fileno())
         blob = Blob(PREFIX + self._hash.hexdigest(), self.size_bytes, self.media_type)

@@ -53,7 +53,7 @@ class MediaStore:
         """Store a content, durably; storing it again changes nothing.
 
         Raises:
-            StorageFullError: there is no space for it.
+            StorageFullError: there is no space for it. BlobsUnavailableError: the store is away.
         """
         with self.incoming() as incoming:
             incoming.write(data)
@@ -67,7 +67,7 @@ class MediaStore:
         """Return what is known of a stored content.
 
         Raises:
-            BlobNotFoundError: there is none of that name.
+            BlobNotFoundError: there is none of that name. BlobsUnavailableError: nobody can tell.
         """
         head = self.get(name, 0, SNIFFED_BYTES)
         return Blob(name, self.size_bytes(name), sniff(head))
@@ -76,7 +76,7 @@ class MediaStore:
         """Describe a content that somebody is about to refer to, and keep it until then.
 
         Raises:
-            BlobNotFoundError: there is none of that name.
+            BlobNotFoundError: there is none of that name. BlobsUnavailableError: nobody can tell.
         """
         blob = self.describe(name)
         self._mark(name)
@@ -86,7 +86,7 @@ class MediaStore:
         """Return a content, or its bytes from ``start`` to ``end`` (exclusive).
 
         Raises:
-            BlobNotFoundError: there is none of that name.
+            BlobNotFoundError: there is none of that name. BlobsUnavailableError: nobody can tell.
         """
         try:
             return self._files.read(_path(name), start, end)
@@ -97,7 +97,7 @@ class MediaStore:
         """Return a content as a file to read and seek in, of which little is held in memory.
 
         Raises:
-            BlobNotFoundError: there is none of that name.
+            BlobNotFoundError: there is none of that name. BlobsUnavailableError: nobody can tell.
         """
         try:
             return self._files.open(_path(name))
@@ -108,7 +108,7 @@ class MediaStore:
         """Return the length of a content.
 
         Raises:
-            BlobNotFoundError: there is none of that name.
+            BlobNotFoundError: there is none of that name. BlobsUnavailableError: nobody can tell.
         """
         try:
             return self._files.size_bytes(_path(name))
@@ -119,7 +119,7 @@ class MediaStore:
         """Return where a content lies as a file on this machine; None in an object store.
 
         Raises:
-            BlobNotFoundError: there is none of that name.
+            BlobNotFoundError: there is none of that name. BlobsUnavailableError: nobody can tell.
         """
         path = _path(name)
         if not self._files.is_local:

@@ -89,7 +89,7 @@ def _columns(
     depth = np.diff(np.append(begins, len(rows)))
     at = np.repeat(np.arange(len(chunks)), depth)
     chosen = chunks[at]
-    values = pair_relevance(batch.metric, batch.rows[rows], part.columns.vectors[chosen])
+    values = pair_relevance(batch.metric, batch.rows, rows, part.columns.vectors, chosen)
     return (
         owners[at].astype(np.int32),
         (rows - batch.starts[queries[at]]).astype(np.int32),

@@ -23,7 +23,9 @@ from workers.holding import Holder
 from workers.index.dispatcher import Dispatcher
 from workers.keeping import Keeper
 from workers.runtime import InHand, Runtime, runtime
+from workers.search.opening import Opener
 from workers.search.serving import Tailer, serving
+from workers.search.word_exchange import WordExchange
 
 
 class _Service(Protocol):
@@ -84,6 +86,8 @@ def start_services(sender: Any = None, **_: Any) -> None:
         _services.append(Keeper(state))
     if state.shards_here():
         _services.append(Tailer(serving(), state, heartbeat.tell))
+        _services.append(Opener(serving(), state))
+        _services.append(WordExchange(serving(), state))
     if names.INDEX_QUEUE in state.queues:
         _services.append(Dispatcher(state))
     if names.BUILD_QUEUE in state.queues:

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from compose.wire import codec, names
 from compose.wire.messages import DocumentBatch
-from indexstore.errors import StorageFullError
+from indexstore.filesystems import STORE_FAULTS
 from workers import carrying, metrics
 from workers.keeping import hand
 from workers.runtime import runtime
@@ -51,7 +51,7 @@ def as_document_stage(wire: Mapping[str, Any], work: Callable[[DocumentBatch], N
     try:
         with hand.holding(batch.collection, [item["doc_id"] for item in batch.items]):
             work(carrying.unpacked(state, batch))
-    except StorageFullError as error:
+    except STORE_FAULTS as error:
         logger.warning("%s: %s; its documents are sent again", batch.batch_id, error)
         give_back(batch, counts=False)
     except Exception:

@@ -113,8 +113,8 @@ async def facet(request: Request, collection: str) -> Response:
 
 async def now(house: House) -> dict[str, Any]:
     """Return what an exact question to the shards is asked with: all that is in the log by now."""
-    _, last_seq, _ = await house.ledger(Ledger.stamp, house.plan.collection)
-    return {"min_seq": last_seq, "timeout_s": house.config.search_timeout_s}
+    timeout_s = house.config.search_timeout_s
+    return {"min_seq": await house.dispatch.min_seq("0", timeout_s), "timeout_s": timeout_s}
 
 
 async def _matching(house: House, body: ScrollBody, condition: CheckedFilter) -> dict[str, Any]:
@@ -126,8 +126,8 @@ async def _matching(house: House, body: ScrollBody, condition: CheckedFilter) ->
         limit=body.limit,
         **await now(house),
     )
-    stored = [await house.ledger(Ledger.get, house.plan.collection, doc_id) for doc_id in ids]
-    rows = [document_of(one) for one in stored if one is not None]
+    stored = await house.ledger(Ledger.some, house.plan.collection, ids)
+    rows = [document_of(one) for one in stored]
     return {"documents": rows, "cursor": encode_cursor(ids[-1]) if len(ids) == body.limit else None}
 
 

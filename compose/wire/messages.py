@@ -71,7 +71,7 @@ class SearchParams(Message):
     score_threshold: float | None = None
     filter: Mapping[str, Any] | None = None
     exclude: tuple[str, ...] = ()  # documents never to return, such as those asked by id
-    slack: int = 8  # further documents a shard sends, against those that reduce must drop
+    slack: int = 4  # further documents a shard sends, against those that reduce must drop
     exact: bool = False
     ef: int | None = None
     group_size: int = 3
@@ -217,6 +217,20 @@ class MediaTask(Message):
     def is_late(self) -> bool:
         """Tell whether nobody waits for the answer any more."""
         return time.time() >= self.deadline
+
+
+@dataclass(frozen=True, slots=True)
+class WordReport(Message):
+    """What one shard of a full-text index tells the others: how rare words are in it.
+
+    ``hashes`` uint32 (w,) are its words, ``counts`` int32 (w,) the documents that hold each;
+    ``tokens`` int64 (2,) the words and the pairs of unspaced script in all of its documents.
+    """
+
+    documents: int
+    tokens: NDArray[np.int64]
+    hashes: NDArray[np.uint32]
+    counts: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)

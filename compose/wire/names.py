@@ -62,6 +62,11 @@ def broker_life_key(collection: str) -> str:
     return f"gnes:life:{collection}"
 
 
+def words_key(collection: str, index: str, generation: int, shards: int) -> str:
+    """Return the hash in which the shards of a full-text index tell what words they hold."""
+    return f"gnes:words:{collection}:{index}:{generation}:{shards}"
+
+
 def build_lease(collection: str, index: int, shard: int) -> str:
     """Return the lease under which one worker builds segments of a shard."""
     return f"build:{collection}:{index}:{shard}"

@@ -8,19 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from indexstore import media
 from indexstore.derived import MAX_PREVIEWS, ScratchGoneError
+from indexstore.filesystems import BlobsUnavailableError, filesystem
 from indexstore.incoming import Blob
 from indexstore.media import BlobNotFoundError, MediaStore, digest_of
 from indexstore.sniffing import sniff
+from tests.servers.s3 import BUCKET, running_s3
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452")
 
 
-@pytest.fixture(params=["file", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> MediaStore:
-    """Return a store in a folder, and one in an object store's protocol."""
-    url = f"file://{tmp_path}" if request.param == "file" else f"memory://{tmp_path.name}"
-    return MediaStore(url)
+@pytest.fixture
+def store(blob_url: str) -> MediaStore:
+    """Return a store in a folder, and in object stores."""
+    return MediaStore(blob_url)
 
 
 def test_a_content_is_stored_once_under_its_hash(store: MediaStore) -> None:
@@ -108,6 +110,46 @@ def test_a_content_that_somebody_is_about_to_name_stays(tmp_path: Path) -> None:
 
     assert count == 1
     assert {name for name, _ in store.names()} == {again.name, claimed.name}
+
+
+def test_wherever_it_lies_a_claimed_content_is_dated_anew(
+    store: MediaStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Object stores date what is written; the copy that this takes does not stay."""
+    monkeypatch.setattr(media, "_FRESH_S", 0.0)
+    blob = store.put(PNG)
+    ((_, before),) = store.names()
+    time.sleep(1.1)  # S3 counts in seconds
+
+    store.claim(blob.name)
+
+    ((name, after),) = store.names()
+    assert (name, store.get(name)) == (blob.name, PNG)
+    assert after > before
+    assert store.collect({blob.name}, older_than=time.time() + 60) == 0
+
+
+def test_a_store_that_goes_away_is_no_fault_of_what_it_holds() -> None:
+    """Whoever reads on in an open content learns that the store is away, not that it is broken."""
+    with running_s3() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")  # or it takes its time to give up
+        files, _ = filesystem(f"s3://{BUCKET}/away")
+        files.clear_instance_cache()
+        store = MediaStore(f"s3://{BUCKET}/away")
+        blob = store.put(PNG * 1_000_000)
+
+        with store.open(blob.name) as file:
+            first = file.read(len(PNG))
+            server.stop()
+            file.seek(12_000_000)
+            with pytest.raises(BlobsUnavailableError):
+                file.read(1)
+        with pytest.raises(BlobsUnavailableError):
+            store.describe(blob.name)
+        files.clear_instance_cache()
+    assert first == PNG
 
 
 def test_what_a_killed_upload_leaves_is_collected(tmp_path: Path) -> None:

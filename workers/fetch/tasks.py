@@ -14,7 +14,8 @@ from celery import shared_task
 
 from compose.wire import names
 from compose.wire.messages import DocumentBatch, DocumentItem, MediaTask
-from indexstore.errors import IndexStoreError, StorageFullError
+from indexstore.errors import IndexStoreError
+from indexstore.filesystems import STORE_FAULTS
 from workers.answering import run_media_task
 from workers.errors import ContentError
 from workers.fetch.guarded import FetchRules, fetch_into
@@ -65,7 +66,7 @@ def _fetched(state: Runtime, collection: str, item: DocumentItem) -> DocumentIte
     rules = FetchRules(**state.settings["fetch"])
     try:
         blob = fetch_into(state.media, str(medium["url"]), item.modality, rules)
-    except StorageFullError:
+    except STORE_FAULTS:
         raise  # it is sent again
     except (ContentError, IndexStoreError) as error:
         logger.warning("fetch: document %s: %s", item.doc_id, error)

@@ -15,7 +15,7 @@ from compose.plan import MEDIA, StagePlan
 from compose.wire import names
 from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch
 from indexstore.derived import ScratchGoneError
-from indexstore.errors import StorageFullError
+from indexstore.filesystems import STORE_FAULTS
 from workers import carrying
 from workers.answering import as_query_stage
 from workers.carrying import size_of
@@ -138,7 +138,7 @@ def _cut(state: Runtime, stage: StagePlan, item: DocumentItem) -> DocumentItem:
             return advance(state, component, item, source, dtype)
         chunks: Sequence[Chunk] = component.apply(source)
         item = carrying.load(state, item, chunks)
-    except (ScratchGoneError, StorageFullError):
+    except (ScratchGoneError, *STORE_FAULTS):
         raise  # no document's fault
     except Exception as error:
         logger.exception("preprocess: document %s failed", item.doc_id)

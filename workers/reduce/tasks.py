@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from celery import shared_task
@@ -14,6 +14,7 @@ from compose.plan import Plan
 from compose.wire import codec, names
 from compose.wire.fusing import depth_of, fuses, wanted_of
 from compose.wire.messages import ReduceOrder, Reply, SearchParams, ShardPart
+from indexstore.model import ChunkTable
 from workers import metrics
 from workers.answering import answer_failure, reply
 from workers.reduce.answer import Answerer
@@ -63,7 +64,7 @@ def _reduce(packed: Sequence[bytes], order: ReduceOrder, started: float) -> Repl
     live = _live_documents(order.collection).get(
         candidate.doc_id for ranking in rankings for candidate in ranking
     )
-    answerer = Answerer(params, live, plan)
+    answerer = Answerer(params, live, plan, partial(_chunks_of, order.generation))
     hits: list[bytes] = []
     short: list[int] = []
     for query, ranking in enumerate(rankings):
@@ -135,6 +136,12 @@ def _spans(
         ("search", slowest.queue_s, slowest.work_s),
         ("reduce", max(0.0, started - searched), time.time() - started),
     ]
+
+
+def _chunks_of(generation: int, doc_ids: Sequence[str]) -> Mapping[str, ChunkTable]:
+    state = runtime()
+    serving = generation or state.generation()
+    return state.log.chunks_of(state.collection, doc_ids, generation=serving)
 
 
 @cache

@@ -139,7 +139,7 @@ class SearchOptions(Input):
         None, min_length=1, description="ask this index alone, by its name or that of its vector"
     )
     with_content: bool = True
-    with_vector: bool = False
+    with_vector: bool = Field(default=False, description="show each chunk's vector, as encoded")
     highlight: bool = Field(default=False, description="mark in each chunk what matched")
     explain: bool = Field(default=False, description="add how each score was made up")
     trace: bool = Field(default=False, description="add when each stage began and ended")
@@ -183,6 +183,7 @@ class ChunkHit(Output):
     score: float
     text: str | None = None
     span: list[float] | None = None
+    vector: list[float] | None = None
 
 
 class Hit(Output):
