@@ -22,7 +22,7 @@ Modality = Literal["text", "image", "video", "audio"]
 DocumentState = Literal["queued", "indexed", "failed", "dead"]
 JobState = Literal["running", "completed", "partial", "failed", "cancelled"]
 LogOperation = Literal["upsert", "patch", "delete"]
-Metric = Literal["ip", "cosine", "l2", "hamming", "bytes"]
+Metric = Literal["ip", "cosine", "l2", "hamming", "bytes", "bits", "buckets"]
 
 #: Log rows of every generation at once: deletes and patches concern all of them.
 EVERY_GENERATION = 0
@@ -271,3 +271,4 @@ class IndexConfig:
     vector: str = ""
     dim: int | None = None
     shards: int = 1
+    py_path: tuple[str, ...] = ()  # plug-in files that may define the engine

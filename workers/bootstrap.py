@@ -20,6 +20,7 @@ from workers.build.housekeeping import Housekeeper
 from workers.heartbeat import Heartbeat
 from workers.holding import Holder
 from workers.index.dispatcher import Dispatcher
+from workers.reduce.tasks import prepare
 from workers.runtime import InHand, Runtime, runtime
 from workers.search.serving import Tailer, serving
 
@@ -60,6 +61,8 @@ def _load_or_exit() -> None:
     state = runtime()
     try:
         state.load_components()
+        if names.REDUCE_QUEUE in state.queues:
+            prepare()
         state.open_store()
         if state.shards_here():
             serving()

@@ -173,6 +173,8 @@ class Encoder(Component):
     dim_option: ClassVar[str] = "dim"
     dim: int = 0
     dtype: str = "float32"
+    metric: ClassVar[Literal["", "bytes", "bits", "buckets"]] = ""
+    """How its codes must be compared: by equal bytes, by bits, by bits in buckets; "" if none."""
 
     @abstractmethod
     def encode(self, chunks: Sequence[Chunk]) -> Rows:
@@ -270,9 +272,14 @@ class Explanation:
 
 
 class ScoreFunction(Component):
-    """Turns the scores of chunk hits into better ones, all hits at once."""
+    """Turns the scores of chunk hits into better ones, all hits at once.
+
+    ``scores`` says what it judges where a flow's ``score_fn`` names it: the hits of chunks, or the
+    documents that these were reduced to.
+    """
 
     kind = "score"
+    scores: ClassVar[Literal["chunks", "documents"]] = "chunks"
 
     @abstractmethod
     def score(self, hits: ChunkHits) -> NDArray[np.float64]:

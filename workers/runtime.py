@@ -289,6 +289,7 @@ def index_config(plan: IndexPlan) -> IndexConfig:
         vector=plan.vector,
         dim=plan.dim,
         shards=plan.shards,
+        py_path=plan.py_path,
     )
 
 

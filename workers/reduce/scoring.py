@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compose.plan import Plan
 from compose.wire.messages import ShardPart
-from workers.component import ChunkHits, Reducer, ScoreFunction
+from workers.component import ChunkHits, Component, Reducer, ScoreFunction
 from workers.reduce.merge import Candidate, rank
-from workers.registry import create
+from workers.registry import assembled
 from workers.score.combine import ScorePipeline
 from workers.score.documents import Scoring
-from workers.score.statistics import CoordDocument
 from workers.score.weights import WeightedChunk, WeightedDocument
 
-_OF_DOCUMENTS = (CoordDocument, WeightedDocument)
+T = TypeVar("T", bound=Component)
 
 
 def scoring_of(plan: Plan, index: int) -> Scoring:
@@ -32,15 +31,15 @@ def scoring_of(plan: Plan, index: int) -> Scoring:
     Raises:
         ComponentError: a score function cannot be made; its text says which and why.
     """
-    score = plan.score
-    given = [*_functions(score.get("score_fn")), *_functions(score.get("chunk"))]
-    documents: list[ScoreFunction] = [one for one in given if isinstance(one, _OF_DOCUMENTS)]
-    documents += _functions(score.get("document"))
-    chunks = [one for one in given if not isinstance(one, _OF_DOCUMENTS)] or [WeightedChunk()]
-    chunks = [*_functions(score.get("normalize_fn")), *chunks]
-    reduction = str(plan.indexes[index].options.get("score", "sum"))
+    named = plan.indexes[index].functions
+    given = [*_functions(named.get("score_fn")), *_functions(named.get("chunk"))]
+    documents = [one for one in given if one.scores == "documents"]
+    documents += _functions(named.get("document"))
+    chunks = [one for one in given if one.scores == "chunks"] or [WeightedChunk()]
+    chunks = [*_functions(named.get("normalize_fn")), *chunks]
+    reducer = named.get("reduce") or plan.indexes[index].options.get("score", "sum")
     return Scoring(
-        create(reduction, kind=Reducer),
+        _ready(assembled(reducer, kind=Reducer)),
         chunk=_one(chunks),
         document=_one(documents or [WeightedDocument()]),
     )
@@ -52,16 +51,12 @@ def _functions(given: Any) -> list[ScoreFunction]:
         return []
     if isinstance(given, list | tuple):
         return [one for part in given for one in _functions(part)]
-    if isinstance(given, str):
-        return [_made(given, {})]
-    options = given.get("with") or given.get("options") or {}
-    return [_made(str(given["uses"]), options)]
+    return [_ready(assembled(given, kind=ScoreFunction))]
 
 
-def _made(uses: str, options: Mapping[str, Any]) -> ScoreFunction:
-    function = create(uses, options, kind=ScoreFunction)
-    function.setup()
-    return function
+def _ready(component: T) -> T:
+    component.setup()
+    return component
 
 
 def _one(functions: Sequence[ScoreFunction]) -> ScoreFunction:

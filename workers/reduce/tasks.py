@@ -133,6 +133,17 @@ def _spans(
     ]
 
 
+def prepare() -> None:
+    """Make the score functions of all indexes, so that a wrong one is told at the start.
+
+    Raises:
+        ComponentError: one cannot be made; its text says which and why.
+    """
+    for index, plan in enumerate(runtime().plan.indexes):
+        if plan.functions:
+            _scoring(index)
+
+
 @cache
 def _scoring(index: int) -> Scoring:
     return scoring_of(runtime().plan, index)

@@ -25,6 +25,7 @@ class CoordDocument(Product):
     """score * share of the document's chunks that were found; 1 for a document without chunks."""
 
     aliases = ("CoordDocScoreFn", "CoordDoc")
+    scores = "documents"
 
     def factors(self, hits: ChunkHits) -> Mapping[str, Values]:
         """Return the share."""

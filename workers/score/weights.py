@@ -55,6 +55,7 @@ class WeightedDocument(Product):
     """score * weight of the document."""
 
     aliases = ("WeightedDocScoreFn", "WeightedDoc")
+    scores = "documents"
 
     def factors(self, hits: ChunkHits) -> Mapping[str, Values]:
         """Return the documents' weights."""

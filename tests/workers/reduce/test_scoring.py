@@ -142,6 +142,77 @@ def test_a_tree_explains_every_score(bed: Bed, score: str) -> None:
         assert result.explain(one.number)["value"] == pytest.approx(one.score, abs=1e-6)
 
 
+PLUG_IN = '''
+import numpy as np
+from workers.component import Reducer
+from workers.score.formula import Formula
+from workers.score.weights import Product
+
+class Halved(Formula):
+    """Half of the score."""
+
+    def __init__(self, *, by: float = 0.5) -> None:
+        self.by = by
+
+    def formula(self, values, factors):
+        return self.by * values
+
+class Longer(Product):
+    """Documents of more chunks count more."""
+
+    scores = "documents"
+
+    def factors(self, hits):
+        return {"chunks": hits.document_chunks.astype(np.float64)}
+
+class Second(Reducer):
+    """The second best chunk, or the only one."""
+
+    def reduce(self, values, groups, count):
+        out = np.zeros(count)
+        for group in range(count):
+            mine = np.sort(values[groups == group])[::-1]
+            out[group] = mine[min(1, len(mine) - 1)] if len(mine) else 0.0
+        return out
+'''
+
+
+@pytest.fixture(scope="module")
+def plug_in(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file that brings two score functions and a reducer."""
+    path = tmp_path_factory.mktemp("functions") / "mine.py"
+    path.write_text(PLUG_IN)
+    return str(path)
+
+
+def test_functions_and_reducers_of_a_plug_in_score(bed: Bed, plug_in: str) -> None:
+    """Chunks by one function, reduced by a reducer that no shard knows, documents by another."""
+    score = f"{{py_path: {plug_in}, score_fn: [{{uses: Halved, with: {{by: 0.25}}}}, Longer]"
+    result = rescored(bed, plan(score + ", reduce: Second}"))
+
+    hits, quarter = result.hits, 0.25 * result.hits.values
+    for one in result.rankings(QUERIES)[0]:
+        mine = np.flatnonzero(hits.documents == one.number)
+        second = np.sort(quarter[mine])[::-1][min(1, len(mine) - 1)]
+        chunks = hits.document_chunks[mine[0]]
+        assert one.score == pytest.approx(second * chunks, abs=1e-6)
+        tree = result.explain(one.number)
+        assert (tree["name"], tree["operands"][0]["name"]) == ("Longer", "Second")
+        assert tree["value"] == pytest.approx(one.score, abs=1e-6)
+
+
+def test_a_function_within_another_may_be_a_plug_in(bed: Bed, plug_in: str) -> None:
+    """Operands are found in the files that the flow's score names."""
+    score = f"{{py_path: {plug_in}, chunk: {{uses: Combined, with: {{mode: sum, operands: "
+    result = rescored(bed, plan(score + "[Halved, {uses: Halved, with: {by: 1.5}}]}}}"))
+
+    doubled = 2.0 * result.hits.values
+    first = result.rankings(QUERIES)[0][0]
+    mine = result.hits.documents == first.number
+    weight = result.hits.document_weights[mine][0]
+    assert first.score == pytest.approx(float(doubled[mine].sum() * weight))
+
+
 def test_the_answer_does_not_depend_on_the_number_of_shards(bed: Bed) -> None:
     """One shard or three: the same documents in the same order."""
     of = plan("{score_fn: {uses: Modifier, with: {modifier: square}}}")
