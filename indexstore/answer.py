@@ -11,7 +11,7 @@ from indexstore.nearest import Found
 from indexstore.part import Part
 from indexstore.query import ShardHits, ShardQuery
 from indexstore.runs import Indices
-from indexstore.scoring import pair_relevance, reduce_runs
+from indexstore.scoring import reduce_runs, relevance_at
 from indexstore.spans import joined
 from indexstore.text_search import highlighted, text_chunks
 
@@ -160,14 +160,14 @@ def _best_chunks(
 
 def chunk_scores(part: Part, batch: Batch, queries: Indices, chunks: Indices) -> Float32:
     """Return what chunk i gives to its document's score for query i, before its weight."""
-    vectors = part.columns.vectors[chunks]
+    vectors = part.columns.vectors
     weights = part.columns.weights[chunks].astype(np.float64)
     if part.finds_documents(batch.reduction):
-        scores = pair_relevance(batch.metric, batch.joined[queries], vectors) * weights
+        scores = relevance_at(batch.metric, batch.joined, queries, vectors, chunks) * weights
         return np.asarray(scores.astype(np.float32))
     rows, begins = batch.rows_of(queries)
     depth = np.diff(np.append(begins, len(rows)))
     at = np.repeat(np.arange(len(chunks)), depth)
-    pairs = pair_relevance(batch.metric, batch.rows[rows], vectors[at])
+    pairs = relevance_at(batch.metric, batch.rows, rows, vectors, chunks[at])
     pairs = pairs * weights[at] * batch.weights[rows]
     return np.asarray(reduce_runs(pairs, begins, batch.reduction).astype(np.float32))

@@ -16,7 +16,7 @@ from indexstore.batch import Batch
 from indexstore.engines.base import RowMask
 from indexstore.part import Part, Passing
 from indexstore.runs import Indices
-from indexstore.scoring import best_columns, pair_relevance, reduce_runs, relevance
+from indexstore.scoring import best_columns, reduce_runs, relevance, relevance_at
 
 SLACK = 6  # candidates beyond the wanted, so that one look nearly always settles a query
 WIDEN = 4  # how much further each look goes
@@ -204,7 +204,7 @@ def _pair_scores(part: Part, batch: Batch, queries: Indices, documents: Indices)
     rows, row_begins = batch.rows_of(queries[owner])
     depth = np.diff(np.append(row_begins, len(rows)))
     chunks = np.repeat(chunks, depth)
-    scores = pair_relevance(batch.metric, batch.rows[rows], part.columns.vectors[chunks])
+    scores = relevance_at(batch.metric, batch.rows, rows, part.columns.vectors, chunks)
     scores *= part.columns.weights[chunks].astype(np.float64)
     scores *= batch.weights[rows].astype(np.float64)
     pair_begins = row_begins[begins]

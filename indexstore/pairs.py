@@ -14,7 +14,7 @@ from indexstore.answer import Merged
 from indexstore.batch import Batch
 from indexstore.model import Float32, Int32
 from indexstore.part import Part
-from indexstore.scoring import pair_relevance
+from indexstore.scoring import relevance_at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +89,7 @@ def _columns(
     depth = np.diff(np.append(begins, len(rows)))
     at = np.repeat(np.arange(len(chunks)), depth)
     chosen = chunks[at]
-    values = pair_relevance(batch.metric, batch.rows[rows], part.columns.vectors[chosen])
+    values = relevance_at(batch.metric, batch.rows, rows, part.columns.vectors, chosen)
     return (
         owners[at].astype(np.int32),
         (rows - batch.starts[queries[at]]).astype(np.int32),

@@ -1,5 +1,7 @@
 """Scores: higher is better, the same bits wherever a row lies, and reductions by name."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from indexstore.scoring import (
     pair_relevance,
     reduce_runs,
     relevance,
+    relevance_at,
     run_sums,
 )
 from indexstore.vectors import checked_rows
@@ -40,6 +43,22 @@ def test_a_row_is_scored_the_same_in_any_company() -> None:
     alone = [pair_relevance("ip", query, rows[i : i + 1]).astype(np.float32)[0] for i in range(500)]
 
     assert together.tolist() == alone
+
+
+@pytest.mark.parametrize("metric", get_args(Metric))
+def test_pairs_are_scored_the_same_in_blocks(metric: Metric) -> None:
+    """Blocks change no bit of any score, whatever the metric."""
+    rng = np.random.default_rng(6)
+    rows = rng.integers(0, 300, (40, 5)).astype(np.float32)
+    rows[:, 0] = 256 + rng.integers(0, 3, 40) if metric == "buckets" else rows[:, 0] % 256
+    rows[:, 1:] %= 256
+    asked, stored = rng.integers(0, 40, (2, 1300))
+
+    blocks = relevance_at(metric, rows, asked, rows, stored)
+
+    assert blocks.tolist() == pair_relevance(metric, rows[asked], rows[stored]).tolist()
+    table = relevance(metric, rows, rows)[asked, stored]
+    assert blocks == pytest.approx(table, rel=1e-5, abs=1e-6)
 
 
 def test_runs_are_reduced_by_name() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from compose.plan import Plan
 from compose.wire.messages import ShardPart
 from workers.component import ChunkHits, Component, Reducer, ScoreFunction
-from workers.reduce.merge import Candidate, rank
+from workers.reduce.merge import Candidate, NewScores, rank
 from workers.registry import assembled
 from workers.score.combine import ScorePipeline
 from workers.score.documents import Scoring
@@ -76,17 +76,15 @@ class Rescored:
     def rankings(self, queries: int) -> list[list[Candidate]]:
         """Return each query's candidates with their new scores, best first, ids once each."""
         scored = self.scoring.rank(self.hits)
-        values = dict(zip(scored.documents.tolist(), scored.scores.tolist(), strict=True))
-        starts = dict(zip(map(id, self.parts), self._starts, strict=True))
-        renewed = []
-        for ranking in rank(self.parts, queries):
-            again = [
-                replace(one, score=value, rescored=self, number=number)
-                for one in ranking
-                if (value := values.get(number := starts[id(one.part)] + one.row)) is not None
-            ]
-            renewed.append(sorted(again, key=lambda one: one.order))
-        return renewed
+        values = np.full(len(self._queries), np.nan)
+        values[scored.documents] = scored.scores
+        listed = values.tolist()
+        ends = [*self._starts[1:], len(listed)]
+        new = [
+            NewScores(self, start, listed[start:end])
+            for start, end in zip(self._starts, ends, strict=True)
+        ]
+        return rank(self.parts, queries, new)
 
     def explain(self, number: int) -> dict[str, Any]:
         """Return how a document's score came to be, as a tree."""

@@ -74,7 +74,7 @@ def answer_of(batch: QueryBatch, shard: Shard, plan: Plan, started: float) -> by
     hits = shard.search(shard_query(batch, config, plan))
     if hits.applied_seq < batch.min_seq:
         return _packed(ShardPart(*target, error="it has not read the log in time"))
-    return _packed(_part(target, hits, batch, started))
+    return _packed(_part(target, hits, batch, _extra(shard, hits), started))
 
 
 def shard_query(batch: QueryBatch, config: IndexConfig, plan: Plan) -> ShardQuery:
@@ -111,7 +111,13 @@ def _packed(part: ShardPart) -> bytes:
     return codec.dumps(part.to_wire())
 
 
-def _part(target: tuple[int, int], hits: ShardHits, batch: QueryBatch, started: float) -> ShardPart:
+def _part(
+    target: tuple[int, int],
+    hits: ShardHits,
+    batch: QueryBatch,
+    extra: Mapping[str, Any],
+    started: float,
+) -> ShardPart:
     return ShardPart(
         *target,
         counts=hits.counts,
@@ -123,16 +129,16 @@ def _part(target: tuple[int, int], hits: ShardHits, batch: QueryBatch, started: 
         chunk_scores=hits.chunk_scores,
         chunk_spans=hits.chunk_spans,
         highlights=tuple(hits.highlights or ()),
-        extra=_extra(target, hits),
+        extra=extra,
         queue_s=max(0.0, started - batch.sent_at),
         work_s=time.time() - started,
     )
 
 
-def _extra(target: tuple[int, int], hits: ShardHits) -> dict[str, Any]:
+def _extra(shard: Shard, hits: ShardHits) -> dict[str, Any]:
     """Return what score functions read: all pairs of chunks, and how large the shard is."""
     if hits.pairs is None:
         return {}
-    stats = serving().shards[target].stats()
+    stats = shard.stats()
     columns = {field.name: getattr(hits.pairs, field.name) for field in fields(hits.pairs)}
     return {"pairs": columns, "documents": stats.documents, "chunks": stats.chunks}

@@ -71,7 +71,7 @@ def test_a_document_knows_its_hits(shards: ChunkHits) -> None:
     """The operands of each document are its own hits, in the order they came (14.4)."""
     ranking = scoring("sum").rank(shards)
 
-    assert [rows.tolist() for rows in ranking.members] == [[0, 2, 3], [1, 4], [5]]
+    assert [rows.tolist() for rows in ranking.members()] == [[0, 2, 3], [1, 4], [5]]
 
 
 def test_queries_do_not_mix(hits: ChunkHits) -> None:
@@ -95,7 +95,7 @@ def test_an_explanations_root_is_the_score(
     ranking = way.rank(hits)
 
     for query, number, score, rows in zip(
-        ranking.queries, ranking.documents, ranking.scores, ranking.members, strict=True
+        ranking.queries, ranking.documents, ranking.scores, ranking.members(), strict=True
     ):
         tree = way.explain(hits, query=int(query), document=int(number))
         leaves = [leaf.value for leaf in relevances(tree)]
