@@ -228,7 +228,8 @@ class ChunkHits:
         queries, query_chunks: int (m,), which query, and which of its chunks.
         documents, positions: int (m,), which document (any numbering), and which of its chunks.
         query_weights, chunk_weights, document_weights: float (m,).
-        query_spans, chunk_spans: float (m, 2) or (m, 4) places in the originals, or None.
+        query_cells, chunk_cells: float (m, 2), column and row (0, 1 or 2) of each chunk's middle in
+            a grid of three by three over its picture; None where there is no plane.
         document_chunks: int (m,), how many chunks the document has.
         total_documents, total_chunks: size of the collection.
         found: int (m,), how many chunk hits a value was made of; None for chunk hits themselves.
@@ -244,8 +245,8 @@ class ChunkHits:
     chunk_weights: NDArray[np.float64]
     document_weights: NDArray[np.float64]
     document_chunks: NDArray[np.int64]
-    query_spans: NDArray[np.float64] | None = None
-    chunk_spans: NDArray[np.float64] | None = None
+    query_cells: NDArray[np.float64] | None = None
+    chunk_cells: NDArray[np.float64] | None = None
     total_documents: int = 0
     total_chunks: int = 0
     found: NDArray[np.int64] | None = None

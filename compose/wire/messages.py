@@ -76,7 +76,8 @@ class QueryBatch(Message):
     """Queries on their way from the API to the shards.
 
     ``texts`` holds one text a query; ``preprocess`` adds ``chunk_texts`` with ``owners`` (the query
-    of each chunk) and ``weights``; ``encode`` replaces them by ``embeddings`` float32 (n, d).
+    of each chunk), ``weights`` and ``places``; ``encode`` replaces them by ``embeddings`` float32
+    (n, d).
     """
 
     batch_id: str
@@ -98,6 +99,7 @@ class QueryBatch(Message):
     chunk_arrays: tuple[NDArray[Any], ...] = ()  # pixels, frames or samples a chunk
     owners: NDArray[np.int32] | None = None
     weights: NDArray[np.float32] | None = None
+    places: NDArray[np.float32] | None = None  # (n, 4), the box of each chunk of a picture
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     sent_at: float = 0.0  # epoch seconds at which the last stage handed it on
     spans: tuple[tuple[str, float, float], ...] = ()  # (stage, seconds in queue, seconds of work)

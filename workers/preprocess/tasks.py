@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from compose.plan import MEDIA, StagePlan
 from compose.wire import names
 from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch
+from indexstore.spans import WIDE
 from workers import carrying
 from workers.answering import as_query_stage
 from workers.component import Chunk, Source
@@ -76,6 +77,7 @@ def _preprocess_queries(batch: QueryBatch, started: float) -> None:
             chunk_arrays=tuple(chunk.array for chunk in cut if chunk.array is not None),
             owners=np.array(owners, np.int32),
             weights=np.array([chunk.weight for chunk in cut], np.float32),
+            places=_boxes(cut),
             failures=tuple(failures),
         ),
     )
@@ -123,6 +125,12 @@ def _spans(chunks: Sequence[Chunk], dtype: Any) -> NDArray[Any]:
     for row, chunk in zip(spans, chunks, strict=True):
         row[: len(chunk.span)] = chunk.span
     return spans
+
+
+def _boxes(chunks: Sequence[Chunk]) -> NDArray[np.float32] | None:
+    """Return the boxes of the chunks of pictures, (n, 4); None of what stands in no plane."""
+    spans = _spans(chunks, np.float32)
+    return spans if spans.shape[1] == WIDE else None
 
 
 def _since(started: float) -> float:

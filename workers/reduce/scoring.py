@@ -21,6 +21,8 @@ from workers.score.weights import WeightedChunk, WeightedDocument
 
 T = TypeVar("T", bound=Component)
 
+_GRID = 3  # GNES's: cells a side of a picture
+
 
 def scoring_of(plan: Plan, index: int) -> Scoring:
     """Return how a flow scores the hits of one of its indexes.
@@ -106,6 +108,8 @@ class Rescored:
             chunk_weights=self._joined("chunk_weights").astype(np.float64),
             document_weights=per_hit["document_weights"][numbers].astype(np.float64),
             document_chunks=per_hit["document_chunks"][numbers].astype(np.int64),
+            query_cells=_cells(self._joined("query_boxes"), self._queries[numbers]),
+            chunk_cells=_cells(self._joined("boxes"), numbers),
             total_documents=sum(int(part.extra["documents"]) for part in self.parts),
             total_chunks=sum(int(part.extra["chunks"]) for part in self.parts),
         )
@@ -132,3 +136,21 @@ class Rescored:
                 for column, start in zip(columns, self._starts, strict=True)
             ]
         return np.concatenate(columns)
+
+
+def _cells(boxes: NDArray[Any], owners: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """Return column and row of the middle of each box, in three by three over its picture.
+
+    How large a picture is, its boxes tell together; what has no place is taken for the middle.
+
+    Args:
+        boxes: (m, 4), left, top, right and bottom; (0, 4) where nothing stands in a plane.
+        owners: (m,), the picture of each box.
+    """
+    if not len(boxes):
+        return None
+    extents = np.zeros((int(owners.max()) + 1, 2))
+    np.maximum.at(extents, owners, boxes[:, 2:])
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2.0
+    cells = np.floor(_GRID * middles / np.maximum(extents[owners], 1e-9))
+    return np.where(boxes[:, 2:3] < 0, _GRID // 2, np.clip(cells, 0, _GRID - 1))

@@ -108,8 +108,8 @@ class Scoring:
             **taken,
             values=self.reducer.reduce(values, groups, len(first)),
             found=np.bincount(groups, minlength=len(first)),
-            query_spans=None,
-            chunk_spans=None,
+            query_cells=None,
+            chunk_cells=None,
         )
 
 

@@ -8,8 +8,6 @@ import numpy as np
 from workers.component import ChunkHits
 from workers.score.formula import Formula, Values, column
 
-_PLANE = 2
-
 
 class Product(Formula):
     """Multiplies the score by all factors; the base of weights."""
@@ -41,7 +39,8 @@ class WeightedChunk(Product):
 class WeightedChunkOffset(WeightedChunk):
     """As WeightedChunk, times how near the two chunks stand in their originals.
 
-    Of places in a plane 1 / (1 + distance), of positions in a row 1 / max(1, difference).
+    Of parts of pictures 1 / (1 + distance), counted in cells of a grid of three by three over each
+    picture; of positions in a row (sentences, frames) 1 / max(1, difference).
     """
 
     aliases = ("WeightedChunkOffsetScoreFn",)
@@ -64,7 +63,7 @@ class WeightedDocument(Product):
 
 def nearness(hits: ChunkHits) -> Values:
     """Return how near each hit's two chunks stand, in (0, 1]; 1 for the same place."""
-    if hits.query_spans is None or hits.chunk_spans is None:
+    if hits.query_cells is None or hits.chunk_cells is None:
         return 1.0 / np.maximum(1.0, np.abs(column(hits.query_chunks) - column(hits.positions)))
-    difference = column(hits.query_spans)[:, :_PLANE] - column(hits.chunk_spans)[:, :_PLANE]
+    difference = column(hits.query_cells) - column(hits.chunk_cells)
     return np.asarray(1.0 / (1.0 + np.sqrt(np.square(difference).sum(axis=1))))

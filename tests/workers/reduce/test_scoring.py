@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -211,6 +212,44 @@ def test_a_function_within_another_may_be_a_plug_in(bed: Bed, plug_in: str) -> N
     mine = result.hits.documents == first.number
     weight = result.hits.document_weights[mine][0]
     assert first.score == pytest.approx(float(doubled[mine].sum() * weight))
+
+
+def test_parts_of_pictures_weigh_by_their_places(tmp_path: Path) -> None:
+    """Boxes become cells of three by three, as GNES had them; nearness is by their distance."""
+    made = Bed(tmp_path)
+    row = np.eye(1, 8, dtype=np.float32)
+    corners = np.array([[0, 0, 30, 30], [60, 0, 90, 30], [60, 60, 90, 90]], np.float32)
+    for name, boxes in {"near": corners[:1], "far": corners}.items():
+        made.put_boxes(name, np.repeat(row, len(boxes), axis=0), boxes)
+    of = plan("{chunk: WeightedChunkOffset}", "max")
+    query = ShardQuery(
+        np.repeat(row, 2, axis=0), np.zeros(2, np.int32), np.ones(2, np.float32), 1, limit=2,
+        pairs=True, places=np.array([[0, 0, 10, 10], [20, 20, 30, 30]], np.float32),
+    )  # fmt: skip
+
+    (part,) = [_part(made, IndexConfig("i", engine="exact", metric="cosine", dim=8), 0, query)]
+    result = Rescored([part], scoring_of(of, 0))
+
+    hits = result.hits
+    assert hits.query_cells is not None
+    assert hits.chunk_cells is not None
+    assert {tuple(cell) for cell in hits.query_cells.tolist()} == {(0, 0), (2, 2)}
+    pairs = {
+        (part.doc_ids[d], int(q), int(p)): value
+        for d, q, p, value in zip(
+            hits.documents, hits.query_chunks, hits.positions, of_chunks(result), strict=True
+        )
+    }
+    assert pairs["far", 0, 0] == pytest.approx(1.0)
+    assert pairs["far", 0, 1] == pytest.approx(1 / 3)
+    assert pairs["far", 0, 2] == pytest.approx(1 / (1 + 8**0.5))
+    assert pairs["far", 1, 2] == pytest.approx(1.0)
+
+
+def of_chunks(result: Rescored) -> Any:
+    """Return the score of each chunk hit."""
+    assert result.scoring.chunk is not None
+    return result.scoring.chunk.score(result.hits)
 
 
 def test_the_answer_does_not_depend_on_the_number_of_shards(bed: Bed) -> None:
