@@ -14,7 +14,11 @@ _SPARSE = 64
 
 
 class CoordChunk(Product):
-    """relevance * share of the document's chunks that the query's chunk found."""
+    """relevance * share of the document's chunks that the query's chunk found.
+
+    Args:
+        mode: how they are made one: multiply, sum, max, min or avg.
+    """
 
     aliases = ("CoordChunkScoreFn",)
 
@@ -25,7 +29,11 @@ class CoordChunk(Product):
 
 
 class CoordDocument(Product):
-    """score * share of the document's chunks that were found; 1 for a document without chunks."""
+    """score * share of the document's chunks that were found; 1 for a document without chunks.
+
+    Args:
+        mode: how they are made one: multiply, sum, max, min or avg.
+    """
 
     aliases = ("CoordDocScoreFn", "CoordDoc")
     scores = "documents"

@@ -2,29 +2,37 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
 from workers.component import ChunkHits
-from workers.score.formula import Formula, Values, column
+from workers.score.formula import MODES, Formula, Values, checked_mode, column
 
 
 class Product(Formula):
-    """Multiplies the score by all factors; the base of weights."""
+    """Makes one value of the score and all factors, by default their product; base of weights."""
+
+    former_options: ClassVar[dict[str, str | None]] = {"score_mode": "mode"}
+
+    def __init__(self, *, mode: str = "multiply") -> None:
+        self.mode = checked_mode(mode)
 
     @abstractmethod
     def factors(self, hits: ChunkHits) -> Mapping[str, Values]:
         """Return the factors by name."""
 
     def formula(self, values: Values, factors: Mapping[str, Values]) -> Values:
-        """Return the product."""
-        for factor in factors.values():
-            values = values * factor
-        return values
+        """Return the value made of all."""
+        return np.asarray(MODES[self.mode](np.stack([values, *factors.values()])), np.float64)
 
 
 class WeightedChunk(Product):
-    """relevance * weight of the query's chunk * weight of the document's chunk."""
+    """relevance * weight of the query's chunk * weight of the document's chunk.
+
+    Args:
+        mode: how they are made one: multiply, sum, max, min or avg.
+    """
 
     aliases = ("WeightedChunkScoreFn",)
 
@@ -41,6 +49,9 @@ class WeightedChunkOffset(WeightedChunk):
 
     Of parts of pictures 1 / (1 + distance), counted in cells of a grid of three by three over each
     picture; of positions in a row (sentences, frames) 1 / max(1, difference).
+
+    Args:
+        mode: how they are made one: multiply, sum, max, min or avg.
     """
 
     aliases = ("WeightedChunkOffsetScoreFn",)
@@ -51,7 +62,11 @@ class WeightedChunkOffset(WeightedChunk):
 
 
 class WeightedDocument(Product):
-    """score * weight of the document."""
+    """score * weight of the document.
+
+    Args:
+        mode: how they are made one: multiply, sum, max, min or avg.
+    """
 
     aliases = ("WeightedDocScoreFn", "WeightedDoc")
     scores = "documents"
