@@ -53,7 +53,7 @@ FUNCTIONS = (
     "{chunk: {uses: TFIDF, with: {threshold: 0.1}}}",
     "{chunk: {uses: BM25, with: {threshold: 0.1, k1: 1.5}}}",
     f"{{chunk: {{uses: Combined, with: {{mode: max, operands: [WeightedChunk, {CONSTANT}]}}}}}}",
-    *(f"{{chunk: {{uses: Modifier, with: {{modifier: {way}, factor: 1.5}}}}}}" for way in MODIFIERS),
+    *(f"{{chunk: {{uses: Modifier, with: {{modifier: {way}, factor: 2}}}}}}" for way in MODIFIERS),
 )  # fmt: skip
 CASES = [
     *({"reduce": way, "metric": metric} for way, metric in itertools.product(
