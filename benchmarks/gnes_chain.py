@@ -2,8 +2,8 @@
 
 Run: python -m benchmarks.gnes_chain --data ../shared/data/cranfield
 
-The chain is MiniLM, PCALocal (32 dimensions, 8 groups), PQ (8 bytes). It learns from sentences, other
-sentences are asked for, and the ten found are compared with the ten nearest by MiniLM's own vectors.
+The chain is MiniLM, PCALocal (32 dimensions, 8 groups), PQ (8 bytes). It learns from sentences,
+others are asked for, and the ten found are compared with the ten nearest by MiniLM's own vectors.
 Neighbours are taken by equal bytes, as GNES's BIndexer did, and by the distance of the bytes'
 centroids. The last row goes through a deployment of flows/gnes_chain.yml, with as many clusters:
 trained by POST /train, filled and asked over HTTP.
