@@ -91,9 +91,16 @@ class Tally:
             self._counts[what] += number
 
     def counts(self) -> dict[str, int]:
-        """Return all counts since the process started."""
+        """Return all counts that nobody has taken."""
         with self._lock:
             return dict(self._counts)
+
+    def take(self) -> dict[str, int]:
+        """Return all counts and begin at nought again."""
+        with self._lock:
+            taken = dict(self._counts)
+            self._counts.clear()
+            return taken
 
 
 class Component(ABC):
@@ -134,6 +141,16 @@ class Component(ABC):
 
     def setup(self) -> None:  # noqa: B027  (a hook: most components need no set-up)
         """Load models and optional libraries; called once a process, before the verb."""
+
+    def tallies(self) -> tuple[Tally, ...]:
+        """Return its tally and those of the components that its options hold."""
+        given = (
+            part
+            for value in self.options.values()
+            for part in (value if isinstance(value, list | tuple) else (value,))
+        )
+        inner = (tally for one in given if isinstance(one, Component) for tally in one.tallies())
+        return (self.tally, *inner)
 
     def fingerprint(self) -> str:
         """Return a short hash of what shapes the results: class, version and options.

@@ -11,10 +11,11 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import redis as redis_client
 from celery import current_app
@@ -34,10 +35,12 @@ from indexstore.media import MediaStore
 from indexstore.migrations import migrate
 from indexstore.model import IndexConfig
 from indexstore.place import Place
-from workers.component import Component, Encoder, Preprocessor, Reranker, Trainable
+from workers.component import Component, Encoder, Preprocessor, Reranker, Tally, Trainable
 from workers.errors import ContentError
 from workers.learned import Learned
 from workers.registry import build
+
+C = TypeVar("C", bound=Component)
 
 VERSION = "0.1.0"
 logger = logging.getLogger(__name__)
@@ -69,6 +72,7 @@ class Runtime:
         self.tasks_done = 0
         self.in_hand: InHand | None = None
         self._components: dict[tuple[int, str], Component] = {}
+        self._tallies: list[tuple[str, Tally]] = []
         self._lock = threading.Lock()
 
     @property
@@ -203,10 +207,7 @@ class Runtime:
     @cached_property
     def rerankers(self) -> tuple[Reranker, ...]:
         """The flow's rerankers, set up."""
-        made = tuple(build(spec, kind=Reranker) for spec in self.plan.reducers)
-        for reranker in made:
-            reranker.setup()
-        return made
+        return tuple(self._ready("rerank", spec, Reranker) for spec in self.plan.reducers)
 
     def component(self, stage: StagePlan, modality: str, generation: int = 0) -> Any:
         """Return the component of ``stage`` for ``modality``, set up on first use.
@@ -233,9 +234,7 @@ class Runtime:
         spec = stage.component(modality)
         if spec is None:
             raise ContentError(f"step {stage.name!r} of this flow does not take {modality}")
-        made = build(spec, kind=_KINDS[stage.kind])
-        made.setup()
-        return made
+        return self._ready(stage.name, spec, _KINDS[stage.kind])
 
     def bare_component(self, stage: StagePlan, modality: str) -> Any:
         """Return the component as the flow describes it, before any training.
@@ -254,16 +253,28 @@ class Runtime:
                     f"step {stage.name!r} of this flow takes {taken}, not {modality}",
                     f"add a branch for {modality} to the flow, or send {taken}",
                 )
-            made = self._make(key, spec, _KINDS[stage.kind])
+            made = self._make(key, spec, stage)
         return made
 
-    def _make(self, key: tuple[int, str], spec: ComponentSpec, kind: type[Component]) -> Component:
+    def _make(self, key: tuple[int, str], spec: ComponentSpec, stage: StagePlan) -> Component:
         with self._lock:
             if key not in self._components:
-                made = build(spec, kind=kind)
-                made.setup()
-                self._components[key] = made
+                self._components[key] = self._ready(stage.name, spec, _KINDS[stage.kind])
             return self._components[key]
+
+    def _ready(self, name: str, spec: ComponentSpec, kind: type[C]) -> C:
+        """Return a new component, set up, whose tally is read under this name."""
+        made = build(spec, kind=kind)
+        made.setup()
+        self._tallies += [(name, tally) for tally in made.tallies()]
+        return made
+
+    def take_counts(self) -> dict[tuple[str, str], int]:
+        """Return what the components counted since the last time, by stage and thing."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for stage, tally in list(self._tallies):
+            counts.update({(stage, what): number for what, number in tally.take().items()})
+        return dict(counts)
 
     def announce_log(self) -> None:
         """Wake whoever tails the log; they poll as well, so a lost wake-up costs milliseconds."""

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from app.api.health import readiness
 from app.api.house import House, answer, house_of
+from app.api.notes import notes_of
 from app.api.openapi import answers
 from app.api.schemas.cluster import CollectionList, CollectionResult
 from indexstore.ledger import Ledger
@@ -50,6 +51,7 @@ async def describe(house: House) -> dict[str, Any]:
         "generation": info.generation,
         "shards": info.shards,
         "documents": dict(counts),
+        "notes": await notes_of(house),
         "token": str(info.last_version),
         "created_at": info.created_at,
     }

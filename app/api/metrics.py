@@ -8,14 +8,18 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
 from app.api.depths import depths
 from app.api.house import House, house_of
+from app.api.notes import counts_of
 from app.api.version import VERSION
 from app.dispatch import SearchAnswer
+from compose.wire.tallies import Counts
 from indexstore.ledger import Ledger
 
 router = APIRouter(tags=["health"])
@@ -94,6 +98,8 @@ class _Gauges:
         self._workers = Gauge(
             "gnes_queue_workers", "Workers alive on a queue.", ["queue"], registry=registry
         )
+        self._noted = _Noted()
+        registry.register(self._noted)
 
     async def read(self, house: House) -> None:
         """Set every gauge to its value of now."""
@@ -107,6 +113,23 @@ class _Gauges:
             self._workers.labels(queue).set(len(house.dispatch.directory.serving(queue)))
         for queue, depth in (await depths(house)).items():
             self._depth.labels(queue).set(depth)
+        self._noted.counts = await counts_of(house)
+
+
+class _Noted(Collector):
+    """What the workers' components counted, as it stood when it was read last."""
+
+    def __init__(self) -> None:
+        self.counts: Counts = {}
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        """Yield one counter."""
+        family = CounterMetricFamily(
+            "gnes_components_noted", "What components counted.", labels=["stage", "what"]
+        )
+        for (stage, what), count in self.counts.items():
+            family.add_metric([stage, what], count)
+        yield family
 
 
 @router.get(

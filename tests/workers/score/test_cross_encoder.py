@@ -45,6 +45,7 @@ def test_a_text_is_scored_alike_alone_and_beside_others() -> None:
 
     alone = np.concatenate([reranker.rerank(QUERY, [text]) for text in texts])
     np.testing.assert_allclose(together, alone, atol=1e-6)
+    assert reranker.tally.counts() == {"texts_cut": 2}  # the long one, twice
     assert reranker.rerank(QUERY, []).shape == (0,)
 
 
