@@ -9,6 +9,17 @@ import pytest
 from workers.component import ChunkHits, Explanation, Reducer, ScoreFunction
 from workers.registry import create
 from workers.score.documents import Scoring
+from workers.testing import ReducerContract
+
+
+@pytest.mark.parametrize("name", ["sum", "avg", "max", "min", "multiply"])
+class TestEveryReducer(ReducerContract):
+    """Every built-in reducer keeps the contract."""
+
+    @pytest.fixture
+    def reducer(self, name: str) -> Reducer:
+        """One of them."""
+        return create(name, kind=Reducer)
 
 
 def scoring(reducer: str = "sum", chunk: str | None = None, document: str | None = None) -> Scoring:
