@@ -108,8 +108,8 @@ class Rescored:
             chunk_weights=self._joined("chunk_weights").astype(np.float64),
             document_weights=per_hit["document_weights"][numbers].astype(np.float64),
             document_chunks=per_hit["document_chunks"][numbers].astype(np.int64),
-            query_cells=_cells(self._joined("query_boxes"), self._queries[numbers]),
-            chunk_cells=_cells(self._joined("boxes"), numbers),
+            query_cells=cells_of(self._joined("query_boxes"), self._queries[numbers]),
+            chunk_cells=cells_of(self._joined("boxes"), numbers),
             total_documents=sum(int(part.extra["documents"]) for part in self.parts),
             total_chunks=sum(int(part.extra["chunks"]) for part in self.parts),
         )
@@ -138,7 +138,7 @@ class Rescored:
         return np.concatenate(columns)
 
 
-def _cells(boxes: NDArray[Any], owners: NDArray[np.int64]) -> NDArray[np.float64] | None:
+def cells_of(boxes: NDArray[Any], owners: NDArray[np.int64]) -> NDArray[np.float64] | None:
     """Return column and row of the middle of each box, in three by three over its picture.
 
     How large a picture is, its boxes tell together; what has no place is taken for the middle.
