@@ -21,8 +21,8 @@ _SEED = 20191113
 #: Pulls that are tried when none is given, and the one taken of too few queries to try any.
 PULLS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 _MIDDLE = 0.3
-_FOLDS = 3
-_FEWEST_TO_CHOOSE = 12  # queries: four a fold say little, fewer nothing
+_FOLDS = 5
+_FEWEST_TO_CHOOSE = 20  # queries: four a fold say little, fewer nothing
 #: Of more queries or documents a sample tells the pulls apart as well, in a fraction of the time.
 _QUERIES_TO_CHOOSE, _DOCUMENTS_TO_CHOOSE = 500, 5_000
 _DEPTH = 10  # nDCG@10 tells which pull is best
