@@ -20,10 +20,11 @@ def content_key(item: DocumentItem) -> str:
 
 def recall(state: Runtime, items: Sequence[DocumentItem], generation: int) -> list[DocumentItem]:
     """Return the items, those encoded before by the same components with what they made."""
-    if not state.settings["cache_bytes"]:
+    lineage = state.lineage(generation) if state.settings["cache_bytes"] else None
+    if lineage is None:
         return list(items)
     keys = [content_key(item) for item in items]
-    known = state.cache.get(state.lineage(generation), keys)
+    known = state.cache.get(lineage, keys)
     return [
         _with_table(item, known[key]) if key in known else item
         for item, key in zip(items, keys, strict=True)
@@ -32,10 +33,11 @@ def recall(state: Runtime, items: Sequence[DocumentItem], generation: int) -> li
 
 def remember(state: Runtime, items: Sequence[DocumentItem], generation: int) -> None:
     """Keep what was made of the items that succeeded."""
-    if not state.settings["cache_bytes"]:
+    lineage = state.lineage(generation) if state.settings["cache_bytes"] else None
+    if lineage is None:
         return
     tables = {content_key(item): table for item in items if (table := table_of(item)) is not None}
-    state.cache.put(state.lineage(generation), tables)
+    state.cache.put(lineage, tables)
 
 
 def table_of(item: DocumentItem) -> ChunkTable | None:

@@ -27,6 +27,7 @@ from compose.plan import ANY_MODALITY, ComponentSpec, IndexPlan, Plan, StagePlan
 from compose.wire import names
 from indexstore.blobs import Blobs
 from indexstore.cache import EmbeddingCache
+from indexstore.errors import IndexStoreError
 from indexstore.generations import Generations
 from indexstore.ledger import Ledger
 from indexstore.log import Log
@@ -35,8 +36,9 @@ from indexstore.media import MediaStore
 from indexstore.migrations import migrate
 from indexstore.model import IndexConfig
 from indexstore.place import Place
-from workers.component import Component, Encoder, Preprocessor, Reranker, Tally, Trainable
-from workers.errors import ContentError
+from indexstore.weights import Weights
+from workers.component import Component, Encoder, Preprocessor, Reranker, Tally, Trainable, digest
+from workers.errors import ContentError, WeightsChangedError
 from workers.learned import Learned
 from workers.registry import build
 
@@ -73,6 +75,7 @@ class Runtime:
         self.in_hand: InHand | None = None
         self._components: dict[tuple[int, str], Component] = {}
         self._tallies: list[tuple[str, Tally]] = []
+        self._settled: set[tuple[str, str, int]] = set()
         self._lock = threading.Lock()
 
     @property
@@ -128,14 +131,29 @@ class Runtime:
         """The components of this process that learn, with what they have learnt."""
         return Learned(self.generations, self.collection, self.media)
 
+    @cached_property
+    def weights(self) -> Weights:
+        """Which weights made the vectors of each generation."""
+        return Weights(self.generations.database)
+
     def generation(self) -> int:
         """Return the generation that serves now."""
         return self.ledger.collection(self.collection).generation
 
-    def lineage(self, generation: int) -> str:
-        """Return a hash of all that shapes chunks and vectors of a generation."""
-        learnt = self.learned.lineage(generation) if self.plan.learners else ""
-        return f"{self.plan.fingerprint}:{learnt}" if learnt else self.plan.fingerprint
+    def lineage(self, generation: int) -> str | None:
+        """Return a hash of all that shapes chunks and vectors of a generation.
+
+        None while no encoder has said which weights it has: then nobody knows.
+        """
+        try:
+            weights = self.weights.of(self.collection, generation)
+            learnt = self.learned.lineage(generation) if self.plan.learners else ""
+        except IndexStoreError as error:
+            logger.warning("what shapes vectors cannot be asked for: %s", error)
+            return None
+        if self.plan.stages_of("encode") and not weights:
+            return None
+        return ":".join((self.plan.fingerprint, digest(sorted(weights.items())), learnt))
 
     @property
     def keeps_texts(self) -> bool:
@@ -163,7 +181,8 @@ class Runtime:
         """
         for stage in self.stages_here():
             for modality in stage.branches:
-                self.bare_component(stage, modality)
+                made = self.bare_component(stage, modality)
+                made.fingerprint()  # reads all weights; the first batch asks for it
         if names.REDUCE_QUEUE in self.queues:
             _ = self.rerankers
 
@@ -217,17 +236,32 @@ class Runtime:
 
         Raises:
             ContentError: the flow has none for this modality; the document fails alone.
+            WeightsChangedError: what is stored was encoded by another model.
         """
         made = self.bare_component(stage, modality)
+        key = (stage.name, branch_of(stage, modality))
+        if generation and (*key, generation) not in self._settled:
+            self._settle(key, generation, made)
         if not isinstance(made, Trainable) or made.is_trained:
             return made
-        key = (stage.name, branch_of(stage, modality))
         return (
             self.learned.component(
                 key, generation or self.generation(), lambda: self.fresh_component(stage, modality)
             )
             or made
         )
+
+    def _settle(self, key: tuple[str, str], generation: int, made: Component) -> None:
+        """See that a component is the one that encodes a generation; the first one is."""
+        here = made.fingerprint()
+        try:
+            stored = self.weights.settle(self.collection, generation, key, here)
+        except IndexStoreError as error:  # the database is away, or not made yet
+            logger.warning("%s works on without asking which model it was: %s", key[0], error)
+            return
+        if stored != here:
+            raise WeightsChangedError(key[0], stored, here)
+        self._settled.add((*key, generation))
 
     def fresh_component(self, stage: StagePlan, modality: str) -> Any:
         """Return a new component of ``stage`` for ``modality``, set up, that has learnt nothing."""
