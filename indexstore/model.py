@@ -113,6 +113,7 @@ class ChunkTable:
     spans: Int32 | Float32
     texts: tuple[str, ...] | None  # only where a full-text index wants them
     embeddings: Mapping[str, Float32]  # (n, d) by vector name; the default vector is ""
+    tags: Mapping[str, Any] = field(default_factory=dict)  # of the document, found in its content
 
     def __len__(self) -> int:
         return len(self.positions)

@@ -50,7 +50,12 @@ def table_of(item: DocumentItem) -> ChunkTable | None:
     if item.weights is None or item.spans is None:
         return None
     return ChunkTable(
-        item.positions, item.weights, item.spans, item.chunk_texts or None, dict(item.embeddings)
+        item.positions,
+        item.weights,
+        item.spans,
+        item.chunk_texts or None,
+        dict(item.embeddings),
+        item.tags,
     )
 
 
@@ -61,5 +66,6 @@ def _with_table(item: DocumentItem, table: ChunkTable) -> DocumentItem:
         weights=table.weights,
         spans=table.spans,
         chunk_texts=table.texts or (),
+        tags=table.tags,
         embeddings=table.embeddings,
     )

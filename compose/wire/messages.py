@@ -204,6 +204,7 @@ class DocumentItem(Message):
     weights: NDArray[np.float32] | None = None
     spans: NDArray[np.int32] | NDArray[np.float32] | None = None
     chunk_texts: tuple[str, ...] = ()
+    tags: Mapping[str, Any] = field(default_factory=dict)  # what preprocessors found in it
     chunk_arrays: tuple[NDArray[Any], ...] = ()  # pixels, frames or samples a chunk
     scratch: str | None = None  # where the arrays lie when they are too large to travel
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from workers.component import Chunk, Source
 from workers.embedding_cache import recall
 from workers.giving_back import as_document_stage
 from workers.handing_on import hand_on_documents, hand_on_query
+from workers.preprocess.found_tags import found_tags
 from workers.runtime import Runtime, runtime
 
 logger = logging.getLogger(__name__)
@@ -115,6 +116,7 @@ def _cut(state: Runtime, stage: StagePlan, item: DocumentItem) -> DocumentItem:
         weights=np.array([chunk.weight for chunk in chunks], np.float32),
         spans=_spans(chunks, _SPAN_TYPE[item.modality]),
         chunk_texts=tuple(chunk.text or "" for chunk in chunks),
+        tags=found_tags(chunks),
     )
 
 
