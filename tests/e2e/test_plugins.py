@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.deployment import Deployment, deployed, wait_until
+from tests.e2e.deployment import ROOT, Deployment, deployed, wait_until
 
 MINE = '''
 """One plug-in of each kind."""
@@ -177,3 +178,24 @@ def test_a_broken_plug_in_ends_its_own_flow_with_its_traceback(
     assert 'broken.py", line 1' in said
     assert "ZeroDivisionError: division by zero" in said
     assert it.ids("abc", limit=1)
+
+
+def test_the_tutorial_s_flow_runs(tmp_path: Path) -> None:
+    """docs/components.md from its empty file to answers: shouted texts find shouted ones."""
+    page = (ROOT / "docs" / "components.md").read_text(encoding="utf-8")
+    python, yaml = (
+        re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL) for language in ("python", "yaml")
+    )
+    (tmp_path / "shouting.py").write_text(python[0])
+    (tmp_path / "tone.py").write_text(python[3])
+    (tmp_path / "loud.yml").write_text(yaml[0] + yaml[1])
+
+    with deployed(tmp_path, tmp_path / "loud.yml") as it:
+        it.index(
+            {"id": "loud", "text": "FIRE!! The house! It BURNS!"},
+            {"id": "calm", "text": "a quiet evening. a cup of tea. a book."},
+        )
+
+        assert it.ids("HELP!! COME QUICKLY!")[0] == "loud"
+        (hit,) = it.search("whisper softly", limit=1, explain=True)["hits"]
+        assert (hit["id"], hit["explanation"]["name"]) == ("calm", "Longer")
