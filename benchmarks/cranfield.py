@@ -67,14 +67,13 @@ def main() -> None:
     parser.add_argument("--splitter", default="WholeText")
     parser.add_argument("--language", default="english", help="of BM25's stemmer; none: off")
     parser.add_argument("--score", default="sum", help="how chunks' scores become a document's")
-    parser.add_argument("--weights", default="length", help="what a chunk weighs: length or equal")
     chosen = parser.parse_args()
     language = None if chosen.language == "none" else chosen.language
     near = IndexConfig("near", "vector", "hnsw", {"score": chosen.score}, "cosine")
     words = IndexConfig("words", "text", "bm25", {"language": language}, "ip")
     with tempfile.TemporaryDirectory() as folder:
         store = BenchStore(Path(folder))
-        cutter, encoder = splitter(chosen), component("MiniLM", Encoder)
+        cutter, encoder = component(chosen.splitter, Preprocessor), component("MiniLM", Encoder)
         topics = topics_of(chosen.data)
         fill(store, read(chosen.data / "corpus.jsonl"), cutter, encoder)
         runs = {
@@ -82,13 +81,6 @@ def main() -> None:
             for config in (near, words)
         }
     report(topics, runs)
-
-
-def splitter(chosen: argparse.Namespace) -> Preprocessor:
-    """Return the preprocessor that the command line asks for."""
-    options = {} if chosen.weights == "length" else {"weights": chosen.weights}
-    made: Preprocessor = component(chosen.splitter, Preprocessor, options)
-    return made
 
 
 def component(uses: str, kind: Any, options: Mapping[str, Any] | None = None) -> Any:

@@ -1,19 +1,20 @@
-"""How well does a flow answer a newcomer? The demo's corpus, and questions with known answers.
+"""How should the scores of a document's chunks become its own? Each way, on two corpora.
 
-Run: python -m benchmarks.answers
+Run: python -m benchmarks.chunk_scores --data ../shared/data/cranfield
 
-The docstrings that `make demo` indexes (Python's standard library first), through splitter, MiniLM
-and an HNSW shard, in this process. A question is answered by any of the names beside it; they were
-written down before anything was measured, and nothing was tuned on them. *hit@1* and *hit@3* are
-the shares of questions with an answer among the first hits, *MRR* is the mean of 1 / rank of the
-first answer among ten. p is of a paired randomisation test against the first row.
+Through splitter, MiniLM and an HNSW shard, in this process. *Cranfield*: 1400 abstracts, 225 judged
+questions, nDCG@10. *Docstrings*: what `make demo` indexes, and questions of newcomers; any of the
+names beside a question answers it, and the measure is the mean of 1 / rank of the first answer
+among ten (MRR). Questions and names were written down before anything was measured, and nothing was
+tuned on either. p is of a paired randomisation test against the first row.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.demo.corpus import corpus
-from benchmarks.cranfield import component, part_of, significance, table_of
+from benchmarks.cranfield import component, ndcg, part_of, read, significance, table_of, topics_of
 from benchmarks.store import BenchStore
 from indexstore.model import Document, IndexConfig
 from indexstore.query import ShardQuery
@@ -99,28 +100,61 @@ WAYS: Sequence[tuple[str, Mapping[str, Any], str]] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A corpus, questions, and what a ranking is worth for each."""
+
+    name: str
+    documents: Mapping[str, str]  # text by id
+    questions: Sequence[str]
+    worth: Callable[[int, Sequence[str]], float]  # of a question's first ten ids
+
+
 def main() -> None:
-    """Index the corpus in each way, ask, and print the table."""
+    """Measure every way on both corpora and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--documents", type=int, default=5000)
-    documents = corpus(parser.parse_args().documents)
-    known = {document["id"] for document in documents}
-    asked = {question: set(names) & known for question, names in ANSWERS.items()}
-    asked = {question: names for question, names in asked.items() if names}
-    encoder = Memory(component("MiniLM", Encoder))
-    print(f"{len(documents)} docstrings, {len(asked)} questions that one of them answers\n")
-    print("| splitter | score | hit@1 | hit@3 | MRR | p of MRR |\n|---|---|--:|--:|--:|--:|")
-    first: NDArray[np.float64] | None = None
-    for uses, options, score in WAYS:
-        cutter = component(uses, Preprocessor, options)
-        ranks = ranks_of(documents, asked, cutter, encoder, score)
-        worth = np.where(ranks > 0, 1 / np.maximum(ranks, 1), 0.0)
-        first = worth if first is None else first
-        shares = [float(((ranks > 0) & (ranks <= depth)).mean()) for depth in (1, 3)]
-        p = "" if worth is first else f"{significance(worth, first):.3f}"
-        named = f"{uses}{' ' + str(dict(options)) if options else ''}"
-        cells = f"{shares[0]:.2f} | {shares[1]:.2f} | {worth.mean():.3f} | {p}"
-        print(f"| {named} | {score} | {cells} |", flush=True)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/cranfield"))
+    parser.add_argument("--documents", type=int, default=5000, help="docstrings")
+    chosen = parser.parse_args()
+    for task in (cranfield(chosen.data), docstrings(chosen.documents)):
+        encoder = Memory(component("MiniLM", Encoder))
+        print(f"\n{task.name}: {len(task.documents)} documents, {len(task.questions)} questions\n")
+        print("| splitter | score | mean | first | p |\n|---|---|--:|--:|--:|")
+        default: NDArray[np.float64] | None = None
+        for uses, options, score in WAYS:
+            mine = measured(task, component(uses, Preprocessor, options), encoder, score)
+            default = mine if default is None else default
+            p = "" if mine is default else f"{significance(mine, default):.4f}"
+            named = ", ".join((uses, *(f"{key}: {value}" for key, value in options.items())))
+            cells = f"{mine.mean():.4f} | {(mine == 1).mean():.2f} | {p}"
+            print(f"| {named} | {score} | {cells} |", flush=True)
+
+
+def cranfield(data: Path) -> Task:
+    """Return the judged abstracts."""
+    topics = topics_of(data)
+    texts = {
+        one["_id"]: f"{one['title']}\n{one['text']}".strip() for one in read(data / "corpus.jsonl")
+    }
+    return Task(
+        "Cranfield, nDCG@10",
+        {doc_id: text for doc_id, text in texts.items() if text},
+        topics.texts,
+        lambda question, ids: ndcg(ids, topics.judged[topics.ids[question]]),
+    )
+
+
+def docstrings(limit: int) -> Task:
+    """Return the demo's corpus, and the questions that some document of it answers."""
+    texts = {one["id"]: one["text"] for one in corpus(limit)}
+    asked = {question: names for question, names in ANSWERS.items() if texts.keys() & set(names)}
+    answers = list(asked.values())
+
+    def worth(question: int, ids: Sequence[str]) -> float:
+        found = (1 / place for place, doc_id in enumerate(ids, 1) if doc_id in answers[question])
+        return next(found, 0.0)
+
+    return Task("Docstrings, MRR", texts, list(asked), worth)
 
 
 class Memory:
@@ -132,45 +166,45 @@ class Memory:
 
     def encode(self, chunks: Sequence[Chunk]) -> NDArray[Any]:
         """Return one row a chunk."""
-        fresh = list(
-            {chunk.text: chunk for chunk in chunks if chunk.text not in self._rows}.values()
-        )
+        fresh = list({one.text: one for one in chunks if one.text not in self._rows}.values())
         if fresh:
             texts = [chunk.text for chunk in fresh]
             self._rows |= dict(zip(texts, self._encoder.encode(fresh), strict=True))
         return np.stack([self._rows[chunk.text] for chunk in chunks])
 
 
-def ranks_of(
-    documents: Sequence[Mapping[str, Any]],
-    asked: Mapping[str, set[str]],
-    cutter: Preprocessor,
-    encoder: Memory,
-    score: str,
-) -> NDArray[np.int64]:
-    """Return the rank of the first answer to each question, 0 where it is not among ten."""
+def measured(task: Task, cutter: Preprocessor, encoder: Memory, score: str) -> NDArray[np.float64]:
+    """Return what the answers to each question are worth."""
     config = IndexConfig("near", "vector", "hnsw", {"score": score}, "cosine")
     with tempfile.TemporaryDirectory() as folder:
         store = BenchStore(Path(folder))
-        cut = [cutter.apply(Source("text", text=document["text"])) for document in documents]
+        cut = [cutter.apply(Source("text", text=text)) for text in task.documents.values()]
         rows = encoder.encode([chunk for chunks in cut for chunk in chunks])
         split = np.split(rows, np.cumsum([len(chunks) for chunks in cut])[:-1])
         store.put(
-            [Document(one["id"], "text", {"text": one["text"]}) for one in documents],
+            [Document(doc_id, "text", {"text": text}) for doc_id, text in task.documents.items()],
             [table_of(chunks, mine) for chunks, mine in zip(cut, split, strict=True)],
         )
         store.build(config)
         shard = store.open(config)
-        queries = [chunk for text in asked for chunk in cutter.apply(Source("text", text=text))]
-        found = shard.search(ShardQuery.of(encoder.encode(queries), limit=LIMIT))
+        found = shard.search(asked(task, cutter, encoder))
         shard.close()
-    rankings = rank([part_of(found)], len(asked))
+    rankings = rank([part_of(found)], len(task.questions))
     return np.array(
         [
-            next((place for place, one in enumerate(ranking, 1) if one.doc_id in names), 0)
-            for ranking, names in zip(rankings, asked.values(), strict=True)
+            task.worth(question, [one.doc_id for one in ranking[:LIMIT]])
+            for question, ranking in enumerate(rankings)
         ]
     )
+
+
+def asked(task: Task, cutter: Preprocessor, encoder: Memory) -> ShardQuery:
+    """Return the questions, cut and encoded as documents are."""
+    cut = [cutter.apply(Source("text", text=text)) for text in task.questions]
+    owners = np.repeat(np.arange(len(cut)), [len(chunks) for chunks in cut])
+    flat = [chunk for chunks in cut for chunk in chunks]
+    weights = np.array([chunk.weight for chunk in flat], np.float32)
+    return ShardQuery(encoder.encode(flat), owners.astype(np.int32), weights, len(cut), limit=LIMIT)
 
 
 if __name__ == "__main__":
