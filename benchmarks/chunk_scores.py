@@ -119,7 +119,7 @@ def main() -> None:
     for task in (cranfield(chosen.data), docstrings(chosen.documents)):
         encoder = Memory(component("MiniLM", Encoder))
         print(f"\n{task.name}: {len(task.documents)} documents, {len(task.questions)} questions\n")
-        print("| splitter | score | mean | first | p |\n|---|---|--:|--:|--:|")
+        print("| splitter | score | mean | full marks | p |\n|---|---|--:|--:|--:|")
         default: NDArray[np.float64] | None = None
         for uses, options, score in WAYS:
             mine = measured(task, component(uses, Preprocessor, options), encoder, score)
