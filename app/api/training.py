@@ -97,7 +97,7 @@ async def start(request: Request, *, wait: Wait, timeout_s: float) -> Response:
     "/reindex",
     summary="Encode all documents again",
     response_model=None,
-    responses=answers(JobResult, 404, 409, 422, 503, status=202, also={200: "done"}),
+    responses=answers(JobResult, 400, 404, 409, 422, 503, status=202, also={200: "done"}),
 )
 async def reindex(
     request: Request,
