@@ -29,6 +29,7 @@ _KIND_OF_BASE = {
 #: What classes read whose base says so, unless they say otherwise.
 _INPUTS_OF_BASE = {"Transform": ("embedding",), "Engine": ("embedding",)}
 _KNOWN = Mapping[str, Component]
+_NOTHING = Component("", "")  # what a class inherits that extends no component
 #: Larger files are no plug-in but data; parsing them would take seconds.
 MAX_BYTES = 1024 * 1024
 
@@ -61,12 +62,12 @@ def _component(
 ) -> Component | None:
     lineage = list(_lineage(node, classes))
     bases = [name for one in lineage for name in _base_names(one)]
-    base = next((known[name] for name in bases if name in known), None)
-    kind = base.kind if base else next(filter(None, map(_kind, bases)), None)
+    base = next((known[name] for name in bases if name in known), _NOTHING)
+    kind = base.kind or next(filter(None, map(_kind, bases)), None)
     if kind is None or node.name.startswith("_"):
         return None
     constructor = next(filter(None, map(_constructor, lineage)), None)
-    options = tuple(_options(constructor)) if constructor else base.options if base else ()
+    options = tuple(_options(constructor)) if constructor else base.options
     if kind == "index":
         options = engine_options(_declared(_attribute(lineage, "OPTIONS")))
     return Component(
@@ -75,35 +76,30 @@ def _component(
         aliases=_words(_attribute(lineage, "aliases")),
         module=str(path),
         summary=(ast.get_docstring(node) or "").partition("\n")[0],
-        inputs=_words(_attribute(lineage, "inputs")) or _inputs(bases, base),
-        outputs=_words(_attribute(lineage, "outputs")) or (base.outputs if base else ()),
-        dim=_dim(lineage, options, base),
+        inputs=_words(_attribute(lineage, "inputs")) or base.inputs or _inputs(bases),
+        outputs=_words(_attribute(lineage, "outputs")) or base.outputs,
+        dim=_dim(lineage, options) or base.dim,
         options=options,
         open_options=bool(constructor and constructor.args.kwarg),
-        metric=str(_literal(_attribute(lineage, "metric")) or (base.metric if base else "")),
+        metric=str(_literal(_attribute(lineage, "metric")) or base.metric),
     )
 
 
-def _inputs(bases: list[str], base: Component | None) -> tuple[str, ...]:
-    """Return what a class reads by what it extends."""
-    if base is not None:
-        return base.inputs
+def _inputs(bases: list[str]) -> tuple[str, ...]:
+    """Return what a class reads by what its bases are called."""
     endings = _INPUTS_OF_BASE.items()
     found = (inputs for name in bases for ending, inputs in endings if name.endswith(ending))
     return next(found, ())
 
 
 def _dim(
-    lineage: list[ast.ClassDef], options: tuple[Option, ...], base: Component | None
+    lineage: list[ast.ClassDef], options: tuple[Option, ...]
 ) -> int | Mapping[str, str] | None:
-    """Return the dimension a class declares, the option that holds it, or its base's."""
+    """Return the dimension a class declares, or the option that holds it."""
     fixed = _number(_attribute(lineage, "dim"))
-    if fixed:
-        return fixed
     held_by = str(_literal(_attribute(lineage, "dim_option")) or "dim")
-    if any(option.name == held_by for option in options):
-        return {"option": held_by}
-    return base.dim if base else None
+    is_option = any(option.name == held_by for option in options)
+    return fixed or ({"option": held_by} if is_option else None)
 
 
 def _declared(node: ast.expr | None) -> tuple[Option, ...]:
