@@ -6,18 +6,20 @@ and plan are read once and put on ``app.conf.gnes`` as plain data, where the wor
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Any
 
 from celery import Celery
-from celery.app.amqp import AMQP
+from celery.app.amqp import AMQP, Queues
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.serialization import register
 
 from app.chord_backend import BACKEND
-from app.redis_transport import TRANSPORT
+from app.redis_transport import Transport
 from app.settings import Settings, settings
+from compose.keys import MAX_COPIES
 from compose.plan import Plan
 from compose.planning import load_plan
 from compose.wire import codec
@@ -33,12 +35,22 @@ TASK_MODULES = (
     "workers.index.tasks",
     "workers.build.tasks",
     "workers.build.training",
+    "workers.build.snapshots",
 )
 _REDIS_TIMEOUT_S = 10  # far above the 1 s that a worker's blocking pop waits on the server
 
 
 class EagerConnection(Connection):
-    """A connection that a returned broker does not wait for."""
+    """A connection that a returned broker does not wait for, over our transport where it is Redis.
+
+    The transport is put in here, not by Celery's setting, which would take the place of the scheme
+    in the broker's URL: Flower reads there what kind of broker it is.
+    """
+
+    def get_transport_cls(self) -> Any:
+        """Return the transport of the URL's scheme; ours in the place of kombu's for Redis."""
+        found = super().get_transport_cls()  # type: ignore[no-untyped-call]
+        return Transport if found is Transport.__base__ else found
 
     def ensure_connection(
         self, errback: Any = None, max_retries: int | None = None, **options: Any
@@ -49,10 +61,42 @@ class EagerConnection(Connection):
         return super().ensure_connection(**options)  # type: ignore[no-untyped-call]
 
 
+class FlowQueues(Queues):  # type: ignore[misc]  # celery carries no types
+    """The queues of a flow, and that of any further shard of its indexes: shards come and go."""
+
+    def __init__(self, queues: Any, *, make: Callable[[str], Queue | None], **options: Any) -> None:
+        self._make = make
+        super().__init__(queues, **options)
+
+    def __missing__(self, name: str) -> Any:
+        """Return the queue of a shard that the flow does not have yet.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        queue = self._make(name)
+        if queue is None:
+            raise KeyError(name)
+        return self.add(queue)
+
+
 class EagerAMQP(AMQP):  # type: ignore[misc]  # celery carries no types
     """Celery's view of the broker, over connections that come back soon."""
 
     Connection = EagerConnection
+
+    @property
+    def queues_cls(self) -> Any:
+        """What holds the queues."""
+        return partial(FlowQueues, make=self._of_shard)
+
+    def _of_shard(self, name: str) -> Queue | None:
+        conf = self.app.conf
+        indexes = Plan.from_dict(conf.gnes["plan"]).indexes
+        numbers = (index.shard_of(name) for index in indexes)
+        if any(number is not None and number < MAX_COPIES for number in numbers):
+            return _queue(name, quorum=conf.task_default_queue_type == "quorum")
+        return None
 
 
 class GnesCelery(Celery):  # type: ignore[misc]  # celery carries no types
@@ -112,7 +156,9 @@ _QUERY_AND_BULK: dict[str, Any] = {
     "broker_connection_max_retries": None,
     # A broker on a full disk refuses what a worker asks of it: no reason to end, but to ask again.
     "broker_channel_error_retry": True,
-    "broker_pool_limit": 4,
+    # Opened as needed. A broadcast holds two of them, and Flower sends from up to 33 threads:
+    # with no more than one each they would wait for each other for ever.
+    "broker_pool_limit": 64,
     "task_publish_retry_policy": {
         "max_retries": 2, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.3,
     },
@@ -124,13 +170,9 @@ def _is_redis(url: str) -> bool:
 
 
 def _queues(plan: Plan, *, quorum: bool) -> dict[str, Any]:
-    exchange = Exchange("gnes", type="direct")
-    arguments = {"x-queue-type": "quorum"} if quorum else None
     names = plan.queues()
     return {
-        "task_queues": [
-            Queue(name, exchange, routing_key=name, queue_arguments=arguments) for name in names
-        ],
+        "task_queues": [_queue(name, quorum=quorum) for name in names],
         # A typing error in -Q or in a route must fail at start, not fill a queue nobody reads.
         "task_create_missing_queues": False,
         "task_default_queue": names[0],
@@ -138,6 +180,12 @@ def _queues(plan: Plan, *, quorum: bool) -> dict[str, Any]:
         "task_default_routing_key": names[0],
         "task_default_queue_type": "quorum" if quorum else "classic",
     }
+
+
+def _queue(name: str, *, quorum: bool) -> Queue:
+    arguments = {"x-queue-type": "quorum"} if quorum else None
+    exchange = Exchange("gnes", type="direct")
+    return Queue(name, exchange, routing_key=name, queue_arguments=arguments)
 
 
 def _connections(config: Settings) -> dict[str, Any]:
@@ -158,7 +206,6 @@ def _connections(config: Settings) -> dict[str, Any]:
     }
     is_redis = _is_redis(config.broker_url)
     return {
-        "broker_transport": TRANSPORT if is_redis else None,
         "broker_transport_options": redis_transport if is_redis else {"confirm_publish": True},
         "result_backend_transport_options": {
             "retry_policy": {

@@ -103,7 +103,7 @@ class Client:
             "POST",
             f"{_path(collection)}/documents",
             body=body,
-            params={"wait": wait},
+            query=[("wait", wait)],
             headers={"Idempotency-Key": f"{key[:32]}-{time.time_ns()}"},
             retries=RETRIES,
         )
@@ -131,7 +131,7 @@ class Client:
         path: str,
         *,
         body: bytes | None = None,
-        params: Mapping[str, str] | None = None,
+        query: Sequence[tuple[str, str]] = (),
         headers: Mapping[str, str] | None = None,
         retries: int = 0,
     ) -> Json:
@@ -144,7 +144,11 @@ class Client:
             last = attempt == retries
             try:
                 response = self._http.request(
-                    method, path, content=body, params=params, headers={**kind, **(headers or {})}
+                    method,
+                    path,
+                    content=body,
+                    params=list(query) or None,
+                    headers={**kind, **(headers or {})},
                 )
             except httpx2.TransportError as error:
                 if last:

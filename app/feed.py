@@ -97,7 +97,7 @@ class Feed:
 
     def _reasons(self, job_id: str, lost: int) -> list[Failure]:
         answer = self._client.call(
-            "GET", f"/v1/jobs/{job_id}/documents", params={"state": "failed"}
+            "GET", f"/v1/jobs/{job_id}/documents", query=[("state", "failed")]
         )
         named = [
             Failure(entry["id"], str(_reason_of(entry.get("error"))))

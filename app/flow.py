@@ -82,7 +82,7 @@ class Flow(api.Flow):
         runtime = self._runtime()
         body = orjson.dumps([_document(item) for item in documents])
         path = f"/v1/collections/{runtime.collection}/train"
-        return runtime.client.call("POST", path, body=body, params={"wait": "done"})
+        return runtime.client.call("POST", path, body=body, query=[("wait", "done")])
 
     def query(
         self, queries: Iterable[Item], *, limit: int = 10, **options: Any

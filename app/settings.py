@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, Field, SecretStr
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -20,6 +21,7 @@ from pydantic_settings import (
 PREFIX = "GNES_"
 STATE_FILE = "state.json"  # written by `gnes up` in its data folder, readable by its owner alone
 REPOSITORY = Path(__file__).resolve().parent.parent
+_VALKEY = re.compile(r"^valkey(s?)://")
 
 
 class Limits(BaseModel):
@@ -94,6 +96,14 @@ class Settings(BaseSettings):
     cache_bytes: int = Field(
         1 << 30, ge=0, description="bytes of the embedding cache; 0 turns it off"
     )
+    metrics_dir: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("PROMETHEUS_MULTIPROC_DIR"),
+        description="where the processes of one machine share what they count",
+    )
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="where a worker of its own machine tells what it counts"
+    )
     otel_endpoint: str | None = Field(
         None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
     )
@@ -112,6 +122,12 @@ class Settings(BaseSettings):
         """Read arguments, then the environment, then ``*_FILE``."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, _FileSource(settings_cls)
+
+    @field_validator("broker_url", "result_backend")
+    @classmethod
+    def _by_its_older_name(cls, url: str) -> str:
+        """Return a Valkey's URL as a Redis's: one protocol, and libraries know that name of it."""
+        return _VALKEY.sub(r"redis\1://", url)
 
     def model_post_init(self, _context: Any) -> None:
         """Derive what follows from the data folder and the broker."""
@@ -147,7 +163,11 @@ def settings() -> Settings:
         pydantic.ValidationError: a value is malformed; it names the variable and what it expects.
     """
     given = Settings()
-    return given if "broker_url" in given.model_fields_set else Settings(**_joined(given))
+    if "broker_url" not in given.model_fields_set:
+        given = Settings(**_joined(given))
+    if given.metrics_dir is not None:  # prometheus_client looks there when it is imported
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", str(given.metrics_dir))
+    return given
 
 
 def _joined(given: Settings) -> dict[str, Any]:

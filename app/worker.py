@@ -61,10 +61,12 @@ def _check_queues(app: Any, queues: Any) -> list[str]:
     known = list(app.amqp.queues)
     wanted = queues.split(",") if isinstance(queues, str) else list(queues or known)
     for name in wanted:
-        if name not in known:
+        try:
+            app.amqp.queues[name]
+        except KeyError:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
             raise UsageError(
                 f"this flow has no queue {name!r}{hint}; its queues are {', '.join(known)}"
-            )
+            ) from None
     return wanted

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from deployment import free_port
-from load import Target
 from vectors import Vectors
+
+from app.load import Target
 
 VERSION = "1.5.9"
 START_S = 60.0

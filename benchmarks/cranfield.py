@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.evaluation import ndcg_at, significance
 from benchmarks.store import BenchStore
 from compose.wire.fusing import WINDOW
 from compose.wire.messages import ShardPart
@@ -34,8 +35,6 @@ from workers.reduce.merge import Candidate, rank
 from workers.registry import create
 
 LIMIT = 10
-SEED = 20191113
-ROUNDS = 20_000
 GRID = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # the vector index's share of the weights
 
 Judgements = dict[str, dict[str, int]]
@@ -54,7 +53,7 @@ class Topics:
         """Return nDCG@10 of each query."""
         return np.array(
             [
-                ndcg([one.doc_id for one in found], self.judged[query])
+                ndcg_at(LIMIT, [one.doc_id for one in found], self.judged[query])
                 for query, found in zip(self.ids, run, strict=True)
             ]
         )
@@ -166,21 +165,6 @@ def fused(runs: Mapping[str, Run], fusion: Fusion) -> Run:
     """Return each query's rankings fused."""
     pairs = zip(runs["near"], runs["words"], strict=True)
     return [fusion.fuse({"near": near, "words": words}, LIMIT) for near, words in pairs]
-
-
-def ndcg(found: Sequence[str], grades: Mapping[str, int]) -> float:
-    """Return nDCG@10 with gains 2^grade - 1."""
-    gains = np.array([2.0 ** grades.get(doc_id, 0) - 1 for doc_id in found[:LIMIT]])
-    ideal = np.array([2.0**grade - 1 for grade in sorted(grades.values(), reverse=True)[:LIMIT]])
-    discounts = 1 / np.log2(np.arange(LIMIT) + 2)
-    return float(gains @ discounts[: len(gains)] / (ideal @ discounts[: len(ideal)]))
-
-
-def significance(better: NDArray[np.float64], than: NDArray[np.float64]) -> float:
-    """Return p of a paired randomisation test, two-sided."""
-    gain = better - than
-    signs = np.random.default_rng(SEED).choice([-1, 1], size=(ROUNDS, len(gain)))
-    return float((np.abs((signs * gain).mean(axis=1)) >= abs(gain.mean()) - 1e-12).mean())
 
 
 def best_share(topics: Topics, runs: Mapping[str, Run], learning: NDArray[np.bool_]) -> float:

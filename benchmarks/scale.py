@@ -2,101 +2,103 @@
 
 Run: OMP_NUM_THREADS=2 python -m benchmarks.scale --rows 10000 100000 --engine hnsw sq8
 
-For each size and engine: build time, bytes a vector on disk and in memory, recall@10, queries a
-second of CPU time of the search task's own code (message in, ``Shard.search``, message out, in
-batches of 64) beside the bare engine on the same file with the same effort, and the cold start of
-a replica. Building uses the OpenMP threads it is given, searching one: threads that wait for each
-other would count as work. A folder given by ``--folder`` is filled once: run again with other
-engines, or after an interruption.
+For each size and engine: build time and its peak of memory, bytes a vector on disk and in memory,
+recall@10, queries a second of CPU time of the search task's own code beside the bare engine
+(``benchmarks/task_rates.py`` says what is compared), and the cold start of a replica. Building
+uses the OpenMP threads it is given, searching one: threads that wait for each other would count as
+work.
+
+With ``--folder`` all is kept: rows are written once and go on where an interruption left them, an
+index is built once, ``--phase`` does one step at a time. A million:
+
+    for phase in write build measure; do
+        OMP_NUM_THREADS=2 python -m benchmarks.scale --folder F --rows 1000000 --phase $phase
+    done
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.store import COLLECTION, BenchStore, Vectors, rows_found
+from benchmarks.task_rates import BATCH_QUERIES, LIMIT, Rates, rates, use_one_thread
 from benchmarks.vectors import clustered, recall_at
-from compose.plan import IndexPlan, Plan
-from compose.wire import codec
-from compose.wire.messages import QueryBatch, SearchParams
-from indexstore.engines.faiss_library import faiss, use_thread_budget
 from indexstore.model import IndexConfig
-from indexstore.nearest import REFINE, SLACK
 from indexstore.query import ShardQuery
 from indexstore.shard import Shard
-from workers.search.tasks import answer_of
 
 ENGINES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "hnsw": ("hnsw", {}),
     "sq8": ("faiss", {"factory": "IVF{lists},SQ8"}),
     "ivfpq": ("faiss", {"factory": "IVF{lists},PQ96"}),
 }
-LIMIT, BATCH_QUERIES = 10, 64
+PHASES = ("write", "build", "measure")
 QUERIES = 512
-SECONDS = 3.0  # a round of queries; rounds of both are interleaved
-ROUNDS = 3
 BLOCK = 50_000  # rows made at a time
+GB = 1 << 30
+
+HEAD = (
+    "| rows | engine | write s | build s | peak GB | disk B/vector | memory B/vector "
+    "| of it private | recall@10 | compared | queries/s | bare | share | cold s |\n" + "|---" * 14
+    + "|"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table."""
+class Replica:
+    """What a fresh process needed to serve an index."""
 
-    rows: int
-    engine: str
-    write_s: float
-    build_s: float
-    disk: float  # bytes a vector
-    memory: float  # bytes a vector, resident after all queries
-    recall: float
-    rate: float  # queries a second
-    bare: float
-    cold_s: float
-
-    def __str__(self) -> str:
-        return (
-            f"| {self.rows:,} | {self.engine} | {self.write_s:.0f} | {self.build_s:.0f} "
-            f"| {self.disk:.0f} | {self.memory:.0f} | {self.recall:.3f} | {self.rate:.0f} "
-            f"| {self.bare:.0f} | {self.rate / self.bare:.2f} | {self.cold_s:.2f} |"
-        )
-
-
-HEAD = (
-    "| rows | engine | write s | build s | disk B/vector | memory B/vector | recall@10 "
-    "| queries/s | bare | share | cold s |\n" + "|---" * 11 + "|"
-)
+    cold_s: float  # from nothing to its first answer
+    resident: float  # bytes after all queries, mapped files included
+    private: float  # bytes of it that no other process can share
 
 
 def main() -> None:
-    """Measure every size with every engine, and print a line as soon as it is known."""
+    """Do the phases of every size with every engine; print a line as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--engine", choices=list(ENGINES), nargs="+", default=["hnsw", "sq8"])
     parser.add_argument("--folder", type=Path, help="kept, and filled only once")
-    parser.add_argument("--start", help=argparse.SUPPRESS)  # a replica's cold start, as a child
+    parser.add_argument("--phase", choices=PHASES, nargs="+", default=list(PHASES))
+    parser.add_argument("--child", choices=("build", "start"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.start:
-        cold_start(chosen.folder, chosen.rows[0], chosen.start)
+    if chosen.child:
+        act = built if chosen.child == "build" else started
+        print(json.dumps(act(chosen.folder, chosen.rows[0], chosen.engine[0])))
         return
-    print(HEAD, flush=True)
+    if "measure" in chosen.phase:
+        print(HEAD, flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         for count in chosen.rows:
             folder = (chosen.folder or Path(scratch)) / str(count)
             folder.mkdir(parents=True, exist_ok=True)
-            write_s = fill(folder, count)
-            for engine in chosen.engine:
-                print(measured(folder, count, engine, write_s), flush=True)
+            run(folder, count, chosen.engine, chosen.phase)
+
+
+def run(folder: Path, count: int, engines: list[str], phases: list[str]) -> None:
+    """Do the phases of one size."""
+    if "write" in phases:
+        fill(folder, count)
+    for engine in engines:
+        note = folder / f"built.{engine}.json"
+        if "build" in phases and not note.exists():
+            note.write_text(json.dumps(in_child("build", folder, count, engine)))
+        if "measure" in phases:
+            print(measured(folder, count, engine, json.loads(note.read_text())), flush=True)
 
 
 def config_of(engine: str, count: int) -> IndexConfig:
@@ -107,59 +109,77 @@ def config_of(engine: str, count: int) -> IndexConfig:
     return IndexConfig(engine, "vector", uses, filled, "cosine", dim=384)
 
 
-def fill(folder: Path, count: int) -> float:
-    """Write the rows to the ledger and the log, unless they are there; return the seconds."""
-    note = folder / "written.txt"
-    if note.exists():
-        return float(note.read_text())
-    store, seconds = BenchStore(folder), 0.0
-    for first in range(0, count, BLOCK):
-        block = clustered(min(BLOCK, count - first), seed=1000 + first // BLOCK)
+def fill(folder: Path, count: int) -> None:
+    """Write the rows to the ledger and the log, from where an earlier run has ended."""
+    store, note = BenchStore(folder), folder / "written.txt"
+    seconds = float(note.read_text()) if note.exists() else 0.0
+    while (first := store.log.last_seq(COLLECTION)) < count:
+        block = block_of(first // BLOCK, count)[first % BLOCK :]
         seconds += store.put_rows(block, first=first)
+        note.write_text(str(seconds))
     store.ledger.close()
-    note.write_text(str(seconds))
-    return seconds
 
 
-def measured(folder: Path, count: int, engine: str, write_s: float) -> Row:
-    """Build an index where there is none, and measure it."""
-    store, config = BenchStore(folder), config_of(engine, count)
-    note = folder / f"built.{engine}.txt"
-    if not note.exists():
-        note.write_text(str(store.build(config)))
-    cold_s, memory = replica(folder, count, engine)
+def block_of(number: int, count: int) -> Vectors:
+    """Return the rows of one block; they are the same in every run."""
+    return clustered(min(BLOCK, count - number * BLOCK), seed=1000 + number)
+
+
+def built(folder: Path, count: int, engine: str) -> Mapping[str, float]:
+    """Build an index; return the seconds, and the peak of memory, mapped files included."""
+    seconds = BenchStore(folder).build(config_of(engine, count))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"seconds": seconds, "peak": peak}
+
+
+def measured(folder: Path, count: int, engine: str, building: Mapping[str, float]) -> str:
+    """Return the line of the table."""
+    config = config_of(engine, count)
+    replica = Replica(**in_child("start", folder, count, engine))
+    store = BenchStore(folder)
     shard = store.open(config)
     use_one_thread()
     queries = clustered(QUERIES, seed=2)
-    exact = exact_of(queries, count)
-    recall = recall_at(LIMIT, found_by(shard, queries), exact)
-    rate, bare = rates(shard, config, queries)
+    recall = recall_at(LIMIT, found_by(shard, queries), exact_of(folder, queries, count))
+    speed = rates(shard, config, queries)
     size = sum(info.size_bytes for info in store.place(config).segments())
     shard.close()
     store.ledger.close()
-    return Row(
-        count, engine, write_s, float(note.read_text()), size / count, memory / count,
-        recall, rate, bare, cold_s,
-    )  # fmt: skip
+    write_s = float((folder / "written.txt").read_text())
+    return line((count, engine), (write_s, building, size), (replica, recall, speed))
 
 
-def use_one_thread() -> None:
-    """Search with one thread from now on, whatever builds were granted."""
-    use_thread_budget()
-    faiss.omp_set_num_threads(1)
+def line(
+    what: tuple[int, str],
+    made: tuple[float, Mapping[str, float], int],
+    served: tuple[Replica, float, Rates],
+) -> str:
+    """Format what was measured."""
+    (count, engine), (write_s, building, size), (replica, recall, speed) = what, made, served
+    return (
+        f"| {count:,} | {engine} | {write_s:.0f} | {building['seconds']:.0f} "
+        f"| {building['peak'] / GB:.1f} | {size / count:.0f} | {replica.resident / count:.0f} "
+        f"| {replica.private / count:.0f} | {recall:.3f} | {speed.compared:.0f} "
+        f"| {speed.task:.0f} | {speed.bare:.0f} | {speed.task / speed.bare:.2f} "
+        f"| {replica.cold_s:.2f} |"
+    )
 
 
-def exact_of(queries: Vectors, count: int) -> Any:
-    """Return the nearest rows of each query by a scan, made block by block."""
+def exact_of(folder: Path, queries: Vectors, count: int) -> NDArray[np.int64]:
+    """Return the nearest rows of each query by a scan, made block by block, once."""
+    note = folder / "exact.npy"
+    if note.exists():
+        return np.asarray(np.load(note))
     best = np.full((len(queries), LIMIT), -np.inf, np.float32)
     found = np.zeros((len(queries), LIMIT), np.int64)
     for first in range(0, count, BLOCK):
-        block = clustered(min(BLOCK, count - first), seed=1000 + first // BLOCK)
+        block = block_of(first // BLOCK, count)
         scores = np.concatenate((best, queries @ block.T), axis=1)
         fresh = np.broadcast_to(np.arange(first, first + len(block)), (len(queries), len(block)))
         numbers = np.concatenate((found, fresh), axis=1)
         at = np.argpartition(-scores, LIMIT - 1, axis=1)[:, :LIMIT]
         best, found = np.take_along_axis(scores, at, 1), np.take_along_axis(numbers, at, 1)
+    np.save(note, found)
     return found
 
 
@@ -174,88 +194,36 @@ def found_by(shard: Shard, queries: Vectors) -> list[list[int]]:
     ]
 
 
-def rates(shard: Shard, config: IndexConfig, queries: Vectors) -> tuple[float, float]:
-    """Return queries a second of the search task's code and of the bare engine, by turns."""
-    plan = plan_of(config)
-    wires = [
-        codec.dumps(batch_of(queries[first : first + BATCH_QUERIES]).to_wire())
-        for first in range(0, len(queries), BATCH_QUERIES)
-    ]
-    engine = next(part.engine for part in shard.parts() if part.engine is not None)
-    # As wide as the shard has to ask for its answer: limit, spare ones, and candidates to refine.
-    width = LIMIT + SearchParams().slack + SLACK
-    width *= 1 if engine.vectors is not None else REFINE
-
-    def task(number: int) -> None:
-        batch = QueryBatch.from_wire(codec.loads(wires[number % len(wires)]))
-        answer_of(batch, shard, plan, time.time())
-
-    def bare(number: int) -> None:
-        first = number % len(wires) * BATCH_QUERIES
-        engine.search(queries[first : first + BATCH_QUERIES], width)
-
-    rounds = [(paced(task), paced(bare)) for _ in range(ROUNDS)]
-    mine, theirs = np.median(np.array(rounds), axis=0).tolist()
-    return mine, theirs
-
-
-def paced(call: Callable[[int], None]) -> float:
-    """Return queries a second of CPU time in one round: others on the machine do not count."""
-    done, started = 0, time.process_time()
-    while time.process_time() < started + SECONDS:
-        call(done)
-        done += 1
-    return done * BATCH_QUERIES / (time.process_time() - started)
-
-
-def plan_of(config: IndexConfig) -> Plan:
-    """Return the plan of a flow that has this index alone."""
-    index = IndexPlan(
-        config.name, config.kind, config.engine, config.options, config.metric, config.dim,
-        config.vector, 1, 1, f"search.{COLLECTION}",
-    )  # fmt: skip
-    return Plan(COLLECTION, 0, (), (index,), "bench")
-
-
-def batch_of(queries: Vectors) -> QueryBatch:
-    """Return the message that encode sends to the search task."""
-    return QueryBatch(
-        "batch", "nobody", COLLECTION, time.time() + 3600.0, len(queries),
-        SearchParams(limit=LIMIT).to_wire(), ((0, 0),), target=(0, 0),
-        owners=np.arange(len(queries), dtype=np.int32), weights=np.ones(len(queries), np.float32),
-        embeddings={"": queries},
-    )  # fmt: skip
-
-
-def replica(folder: Path, count: int, engine: str) -> tuple[float, float]:
-    """Start a replica in a process of its own; return seconds to its first answer, and bytes."""
+def in_child(what: str, folder: Path, count: int, engine: str) -> Any:
+    """Do something in a process of its own, so that its memory can be told."""
     done = subprocess.run(
         [
-            sys.executable, "-m", "benchmarks.scale", "--start", engine,
+            sys.executable, "-m", "benchmarks.scale", "--child", what, "--engine", engine,
             "--rows", str(count), "--folder", str(folder),
         ],
-        capture_output=True, text=True, check=True,
+        stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
-    seconds, size = done.stdout.split()
-    return float(seconds), float(size)
+    return json.loads(done.stdout)
 
 
-def cold_start(folder: Path, count: int, engine: str) -> None:
-    """Open the shard, answer one query, then all; print seconds and the resident bytes it took."""
+def started(folder: Path, count: int, engine: str) -> Mapping[str, float]:
+    """Start as a replica does: open the shard, answer one query, then all."""
     queries = clustered(QUERIES, seed=2)
-    before = resident()
-    started = time.perf_counter()
+    resident, private = memory()
+    began = time.perf_counter()
     shard = BenchStore(folder).open(config_of(engine, count))
     shard.search(ShardQuery.of(queries[:1], limit=LIMIT))
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - began
     found_by(shard, queries)
-    print(seconds, resident() - before)
+    now = memory()
+    return {"cold_s": seconds, "resident": now[0] - resident, "private": now[1] - private}
 
 
-def resident() -> int:
-    """Return the bytes of this process that lie in memory, mapped files included."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def memory() -> tuple[int, int]:
+    """Return the bytes of this process in memory: all, and those of no file."""
+    pages = [int(number) for number in Path("/proc/self/statm").read_text().split()]
+    size = os.sysconf("SC_PAGE_SIZE")
+    return pages[1] * size, (pages[1] - pages[2]) * size
 
 
 if __name__ == "__main__":

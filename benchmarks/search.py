@@ -24,8 +24,9 @@ import numpy as np
 from bare_index import BareIndex
 from chroma import Chroma
 from deployment import ACCEPT_BATCH, REPOSITORY, Deployment, deployed, end_on_terminate
-from load import Load, Target, measure
 from vectors import Vectors, clustered, exact_neighbours, recall_at
+
+from app.load import Load, Target, measure
 
 CLIENTS = (1, 16, 64, 128)
 TEXT_CLIENTS = (1, 16, 64)

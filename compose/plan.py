@@ -7,7 +7,7 @@ It holds nothing but strings, numbers and mappings, so it crosses any wire: ``to
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 #: Queues beside those of stages and shards: every flow writes and tidies, one with an Indexer
@@ -131,6 +131,12 @@ class IndexPlan:
         """Return the queues of all shards, in order."""
         return tuple(self.queue(shard) for shard in range(self.shards))
 
+    def shard_of(self, queue: str) -> int | None:
+        """Return the number of the shard that is searched on a queue, however many there are."""
+        prefix, _, number = queue.rpartition(".")
+        is_one = prefix == self.queue_prefix and number.isascii() and number.isdecimal()
+        return int(number) if is_one and number == str(int(number)) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -196,6 +202,19 @@ class Plan:
         if not (self.rescores or self.reducers):
             return 0
         return int(self.score.get("candidates", CANDIDATES))
+
+    def with_shards(self, numbers: Mapping[int, int]) -> "Plan":
+        """Return the plan with other numbers of shards, by the place of their index."""
+        changed = {at: n for at, n in numbers.items() if self.indexes[at].shards != n}
+        if not changed:
+            return self
+        return replace(
+            self,
+            indexes=tuple(
+                replace(index, shards=changed.get(at, index.shards))
+                for at, index in enumerate(self.indexes)
+            ),
+        )
 
     def fuses(self, mode: str) -> bool:
         """Tell whether the answers of several indexes become one ranking."""

@@ -6,14 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexstore.batch import Batch
+from indexstore.highlighting import Highlighter
 from indexstore.model import Float32
 from indexstore.nearest import Found
 from indexstore.part import Part
 from indexstore.query import ShardHits, ShardQuery
 from indexstore.runs import Indices
-from indexstore.scoring import reduce_runs, relevance_at
+from indexstore.scoring import pair_relevance, reduce_runs
 from indexstore.spans import joined
-from indexstore.text_search import highlighted, text_chunks
+from indexstore.text_search import text_chunks
 
 Chunks = tuple[Indices, Indices, Float32]  # the hit, the part's chunk row, the chunk's score
 
@@ -98,7 +99,7 @@ def hits_of(
         versions[hits] = part.versions[documents]
         piece = _best_chunks(part, batch, merged, hits, query)
         chunks.append(piece)
-        if marks is not None and part.text is not None:
+        if marks is not None:
             _mark(marks, part, merged, piece, query.texts)
         positions.append(part.columns.positions[piece[1]])
         spans.append(part.columns.spans[piece[1]])
@@ -126,9 +127,12 @@ def _mark(
     marks: list[str], part: Part, merged: Merged, piece: Chunks, texts: Sequence[str]
 ) -> None:
     """Highlight every hit's best chunk."""
+    if part.text is None or part.columns.texts is None:
+        return
+    marker = Highlighter(part.text.engine, part.columns.texts)
     for hit, chunk in zip(piece[0].tolist(), piece[1].tolist(), strict=True):
         if not marks[hit]:
-            marks[hit] = highlighted(part, texts[int(merged.queries[hit])], chunk)
+            marks[hit] = marker.excerpt(texts[int(merged.queries[hit])], chunk)
 
 
 def _best_chunks(
@@ -163,11 +167,11 @@ def chunk_scores(part: Part, batch: Batch, queries: Indices, chunks: Indices) ->
     vectors = part.columns.vectors
     weights = part.columns.weights[chunks].astype(np.float64)
     if part.finds_documents(batch.reduction):
-        scores = relevance_at(batch.metric, batch.joined, queries, vectors, chunks) * weights
+        scores = pair_relevance(batch.metric, batch.joined, queries, vectors, chunks) * weights
         return np.asarray(scores.astype(np.float32))
     rows, begins = batch.rows_of(queries)
     depth = np.diff(np.append(begins, len(rows)))
     at = np.repeat(np.arange(len(chunks)), depth)
-    pairs = relevance_at(batch.metric, batch.rows, rows, vectors, chunks[at])
+    pairs = pair_relevance(batch.metric, batch.rows, rows, vectors, chunks[at])
     pairs = pairs * weights[at] * batch.weights[rows]
     return np.asarray(reduce_runs(pairs, begins, batch.reduction).astype(np.float32))

@@ -110,11 +110,12 @@ def _plan(
     covered = contents.cursor
     fresh = (last_seq - covered) / place.config.shards
     holes = _first_holed(contents, policy)
-    is_due = fresh >= policy.min_rows or (force and last_seq > covered)
+    infos = [segment.info for segment in contents.segments]
+    is_foreign = any(not _is_own(info, place) for info in infos)
+    is_due = fresh >= policy.min_rows or (force and (last_seq > covered or is_foreign))
     if not (is_due or is_corrupt or holes is not None):
         return None
-    infos = [segment.info for segment in contents.segments]
-    if is_corrupt or any(not _is_own(info, place) for info in infos):
+    if is_corrupt or is_foreign:
         return _Work(0, last_seq, tuple(infos))  # all anew, in the shard's own bounds
     first = len(infos) if holes is None else holes
     size = fresh + sum(part.live_count for part in contents.parts[first:])

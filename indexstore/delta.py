@@ -16,6 +16,8 @@ from indexstore.runs import Indices
 from indexstore.scoring import run_sums
 from indexstore.spans import Spans
 from indexstore.tags import TagIndex
+from indexstore.word_columns import WordCollector
+from indexstore.words import NO_WORDS
 
 TAG_BLOCK = 512  # documents whose tags are indexed together
 
@@ -75,6 +77,7 @@ class Delta:
         self.dim, self.metric, self.by_document = dim, config.metric, by_document
         self._engine = text_engine(config).grow() if config.kind == "text" else None
         self._searcher: TextSearcher | None = None
+        self._words = WordCollector()
         self._texts: list[str] = []
         self._names: list[str] = []
         self._tags: list[Tags] = []
@@ -120,6 +123,7 @@ class Delta:
         if self._engine is not None:
             texts = chunks.texts or ()
             self._engine.add("\n".join(texts))
+            self._words.add([self._engine.analysed(text) for text in texts])
             self._texts.extend(texts)
         self._add_unit(vectors, chunks.weights)
         self._vectors.extend(vectors, n)
@@ -151,6 +155,8 @@ class Delta:
         ordinal = self._ordinals.pop(doc_id, None)
         if ordinal is not None:
             self._live.view()[ordinal] = False
+            if self._engine is not None:
+                self._words.forget(ordinal)
 
     def freeze(self) -> Part:
         """Return what was collected so far; later changes do not touch it."""
@@ -186,5 +192,7 @@ class Delta:
             is_uniform=bool((weights == 1.0).all()),
             tags=DeltaTags(tuple(self._blocks), tuple(self._tags[sealed:count])),
             text=self._searcher,
+            words=None if self._engine is None else self._words.words(),
+            counted=NO_WORDS if self._engine is None else self._words.counted(),
             patched=dict(self._patched),
         )

@@ -66,7 +66,9 @@ class Dispatching(Store):
             due = self._due(connection, parameters)
             self._take(connection, collection, [row.doc_id for row in due], moment + lease_s)
         return [
-            PendingDocument(document_of(row), row.content_version, row.job_id, row.attempts + 1)
+            PendingDocument(
+                document_of(row), row.content_version, row.job_id, row.attempts + 1, row.accepted_at
+            )
             for row in due
         ]
 

@@ -29,6 +29,7 @@ DOCUMENT_COLUMNS = (
     documents.c.content_version,
     documents.c.job_id,
     documents.c.attempts,
+    documents.c.accepted_at,
 )
 
 STORED_COLUMNS = (
@@ -37,7 +38,6 @@ STORED_COLUMNS = (
     documents.c.state,
     documents.c.error,
     documents.c.live_version,
-    documents.c.accepted_at,
     documents.c.updated_at,
 )
 

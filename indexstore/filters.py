@@ -10,10 +10,13 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from indexstore.dates import moment
 
 Scalar = str | int | float | bool
 Mask = NDArray[np.bool_]
@@ -58,7 +61,10 @@ class MatchText:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The tag has a number, or a text such as an ISO date, between two bounds."""
+    """The tag has a number, or a text, between two bounds.
+
+    Where the bounds are dates, texts that are dates are compared as moments.
+    """
 
     key: str
     low: float | str | None
@@ -76,14 +82,40 @@ class Range:
         return any(self.contains(v) for v in values if isinstance(v, str) == self.is_text
                    and not isinstance(v, bool))  # fmt: skip
 
+    @property
+    def moments(self) -> tuple[float | None, float | None] | None:
+        """Return the bounds as moments; None where they are no dates."""
+        return _moments(self.low, self.high)
+
     def contains(self, value: Any) -> bool:
         """Tell whether a value of the right kind lies between the bounds."""
-        value = value if self.is_text else as_float(value)
-        above = self.low is None or (value >= self.low if self.with_low else value > self.low)
-        return bool(
-            above
-            and (self.high is None or (value <= self.high if self.with_high else value < self.high))
-        )
+        if not self.is_text:
+            return bool(self._between(as_float(value), self.low, self.high))
+        at = None if self.moments is None else moment(value)
+        if at is not None:
+            return bool(self.holds_at(at))
+        return bool(self._between(value, self.low, self.high))
+
+    def holds_at(self, moments: Any) -> Any:
+        """Tell which moments lie between the bounds, which are dates."""
+        return self._between(moments, *(self.moments or (None, None)))
+
+    def _between(self, value: Any, low: Any, high: Any) -> Any:
+        above: Any = True
+        below: Any = True
+        if low is not None:
+            above = value >= low if self.with_low else value > low
+        if high is not None:
+            below = value <= high if self.with_high else value < high
+        return above & below
+
+
+@lru_cache(maxsize=1024)
+def _moments(*bounds: float | str | None) -> tuple[float | None, float | None] | None:
+    found = [moment(each) if isinstance(each, str) else None for each in bounds]
+    if any((at is None) != (each is None) for at, each in zip(found, bounds, strict=True)):
+        return None
+    return found[0], found[1]
 
 
 @dataclass(frozen=True, slots=True)

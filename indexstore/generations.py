@@ -122,7 +122,7 @@ class Generations(Store):
         )
         parameters = {"of": collection, "generation": generation, "after": after, "limit": limit}
         return [
-            PendingDocument(document_of(row), row.content_version, row.job_id, 1)
+            PendingDocument(document_of(row), row.content_version, row.job_id, 1, 0.0)
             for row in self.database.rows(query, parameters)
         ]
 

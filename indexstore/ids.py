@@ -9,6 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from indexstore.runs import rows_of
+
 Ordinals = NDArray[np.int64]
 
 
@@ -47,12 +49,15 @@ class DocIds:
 
     def at(self, ordinals: Ordinals) -> list[str]:
         """Return the ids at these ordinals."""
-        data = self.data
-        starts, ends = self.offsets[ordinals].tolist(), self.offsets[ordinals + 1].tolist()
-        return [
-            str(data[start:end], "utf-8", "surrogatepass")
-            for start, end in zip(starts, ends, strict=True)
-        ]
+        if not len(ordinals):
+            return []
+        places, begins = rows_of(self.offsets, ordinals)
+        ids = np.frombuffer(self.data, np.uint8)[places].tobytes()
+        bounds = zip(begins.tolist(), [*begins[1:].tolist(), len(ids)], strict=True)
+        if ids.isascii():  # bytes are characters: decoded once, cut afterwards
+            text = ids.decode("ascii")
+            return [text[begin:end] for begin, end in bounds]
+        return [str(ids[begin:end], "utf-8", "surrogatepass") for begin, end in bounds]
 
     def find(self, doc_ids: Sequence[str]) -> Ordinals:
         """Return the ordinal of each id, -1 where it is not here."""

@@ -37,7 +37,7 @@ class Jobs(Store):
             row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
             if row is None:
                 raise JobNotFoundError(job_id)
-            return _job_of(row, _counts(connection, row))
+            return job_of(row, job_counts(connection, row))
 
     def jobs(
         self,
@@ -60,7 +60,7 @@ class Jobs(Store):
             query = query.where(jobs.c.id < decode_cursor(cursor))
         with self.database.reading() as connection:
             rows = connection.execute(query).fetchall()
-            items = tuple(_job_of(row, _counts(connection, row)) for row in rows[:limit])
+            items = tuple(job_of(row, job_counts(connection, row)) for row in rows[:limit])
         return Page(items, encode_cursor(items[-1].id) if len(rows) > limit else None)
 
     def open_job(
@@ -94,7 +94,7 @@ class Jobs(Store):
             .where(jobs.c.kind == kind)
             .order_by(jobs.c.id)
         )
-        return [_job_of(row, _stored_counts(row)) for row in self.database.rows(query, {})]
+        return [job_of(row, _stored_counts(row)) for row in self.database.rows(query, {})]
 
     def note_progress(self, job_id: str, counts: Mapping[str, int], *, total: int) -> None:
         """Say how far a job has come that its doer finishes; an ended one is left alone."""
@@ -152,13 +152,13 @@ def _close(connection: Connection, job_id: str) -> Job | None:
     if connection.execute(still_done).one_or_none() is None:
         return None  # somebody else closed it, or it has grown
     row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
-    counts = _counts(connection, row)
+    counts = job_counts(connection, row)
     state = _final_state(row.total, counts)
     now = time.time()
     ended = update(jobs).where(jobs.c.id == job_id)
     connection.execute(ended.values(state=state, counts=json.dumps(dict(counts)), finished_at=now))
     row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
-    return _job_of(row, counts)
+    return job_of(row, counts)
 
 
 def _final_state(total: int, counts: Mapping[str, int]) -> JobState:
@@ -168,7 +168,8 @@ def _final_state(total: int, counts: Mapping[str, int]) -> JobState:
     return "failed" if failed == total else "partial"
 
 
-def _counts(connection: Connection, row: AnyRow) -> Mapping[str, int]:
+def job_counts(connection: Connection, row: AnyRow) -> Mapping[str, int]:
+    """Return how many documents of a job are in which state; of an ended one, as it ended."""
     if row.counts is not None or row.kind != "index":
         return _stored_counts(row)
     counts: Counter[str] = Counter()
@@ -184,7 +185,8 @@ def _stored_counts(row: AnyRow) -> dict[str, int]:
     return stored
 
 
-def _job_of(row: AnyRow, counts: Mapping[str, int]) -> Job:
+def job_of(row: AnyRow, counts: Mapping[str, int]) -> Job:
+    """Return a row of the table as a job."""
     return Job(
         id=row.id,
         collection=row.collection,

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, or_,
 from indexstore.chunk_codec import decode_chunks, encode_chunks
 from indexstore.dispatching import fail_documents
 from indexstore.document_codec import decode_tags, encode_tags
-from indexstore.model import EVERY_GENERATION, Appended, EncodedDocument, LogRow
+from indexstore.model import EVERY_GENERATION, Appended, ChunkTable, EncodedDocument, LogRow
 from indexstore.schema import documents, log
 from indexstore.store import AnyRow, Store, advance, read_collection
 
@@ -35,6 +35,12 @@ _TAIL = (
     .order_by(log.c.seq)
     .limit(bindparam("limit"))
 )  # fmt: skip
+
+_CHUNKS = (
+    select(log.c.doc_id, log.c.chunks)
+    .where(log.c.collection == bindparam("of"))
+    .where(log.c.op == "upsert", log.c.generation == bindparam("generation"))
+)
 
 _AMENDMENTS = _TAIL.where(log.c.op != "upsert")
 
@@ -120,6 +126,17 @@ class Log(Store):
         return self._rows(
             _AMENDMENTS, collection, bounds, generation=generation, slots=slots, limit=limit
         )
+
+    def chunks_of(
+        self, collection: str, doc_ids: Sequence[str], *, generation: int
+    ) -> dict[str, ChunkTable]:
+        """Return the chunks of documents as they were encoded, by id, of those that are here."""
+        query = _CHUNKS.where(self.database.among(log.c.doc_id, "ids"))
+        listed = {
+            "of": collection, "generation": generation, "ids": self.database.list_of(doc_ids),
+        }  # fmt: skip
+        rows = self.database.tuples(query, listed) if doc_ids else ()
+        return {doc_id: decode_chunks(chunks) for doc_id, chunks in rows}
 
     def last_seq(self, collection: str) -> int:
         """Return the sequence number of the last committed row.

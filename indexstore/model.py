@@ -101,6 +101,7 @@ class PendingDocument:
     content_version: int
     job_id: str
     attempts: int  # this one included
+    accepted_at: float  # seconds since the epoch; 0 where it is encoded again
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,23 +7,27 @@ Where that grows dearer than looking at everything, everything is looked at. The
 does not depend on how documents are spread over segments, delta and shards.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexstore.batch import Batch
-from indexstore.engines.base import RowMask
+from indexstore.kernel import CONTINUOUS, relevance_of
+from indexstore.model import Metric
 from indexstore.part import Part, Passing
+from indexstore.proposing import compared, nearest_units
 from indexstore.runs import Indices
-from indexstore.scoring import best_columns, reduce_runs, relevance, relevance_at
+from indexstore.scanning import FEW_QUERIES, block_size, scanned_scores
+from indexstore.scoring import best_columns, pair_relevance, reduce_runs
 
 SLACK = 6  # candidates beyond the wanted, so that one look nearly always settles a query
 WIDEN = 4  # how much further each look goes
 SCAN_SHARE = 20  # from a 20th of the rows on, a scan is cheaper than the engine
+SCANNED_ALONE = 2048  # rows that lie here and there, compared in the time of a search
 REFINE = 4  # candidates a wanted document, where the engine's own scores are rough
-BLOCK_SCORES = 1 << 23  # scores held at a time while scanning: 32 MB
-GATHER_SHARE = 4  # below a quarter of the rows, copying them out is cheaper than passing over
 
 Scores = NDArray[np.float32]
 
@@ -57,6 +61,13 @@ class Found:
             np.concatenate([piece.scores for piece in pieces] or [np.empty(0, np.float32)]),
         )
 
+    def without(self, documents: Indices) -> "Found":
+        """Return what was found but for some documents."""
+        if not len(documents):
+            return self
+        keep = ~np.isin(self.documents, documents)
+        return Found(self.queries[keep], self.documents[keep], self.scores[keep])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposal:
@@ -68,17 +79,17 @@ class Proposal:
 
 def best_documents(part: Part, batch: Batch, scope: Scope) -> Found:
     """Return at least the best ``want`` documents of every query, with all equals of the last."""
-    mask = scope.passing.units if scope.passing else part.live_units()
-    available = len(part.units) if mask is None else mask.count
+    passing = scope.passing or part.living()
+    available = len(part.units) if passing is None else passing.units.count
     if not available or not len(batch):
         return Found.joined([])
     width = scope.want + SLACK
     lossy = part.engine is not None and part.engine.vectors is None
     width = width * REFINE if lossy else width
     pending, pieces = np.arange(len(batch)), []
-    if _engine_helps(part, batch, scope, mask):
-        while len(pending) and width * SCAN_SHARE <= len(part.units):
-            proposal = _propose(part, batch, scope, (pending, width, mask, available))
+    if _engine_helps(part, batch, scope):
+        while len(pending) and _least(part, width, len(pending), passing) <= available:
+            proposal = _propose(part, batch, scope, (pending, width, passing, available))
             settled, found = _settle(part, batch, scope.want, (pending, proposal, lossy))
             pieces.append(found)
             pending = pending[~settled]
@@ -88,13 +99,21 @@ def best_documents(part: Part, batch: Batch, scope: Scope) -> Found:
     return Found.joined(pieces)
 
 
-def _engine_helps(part: Part, batch: Batch, scope: Scope, mask: RowMask | None) -> bool:
+def _least(part: Part, width: int, queries: int, passing: Passing | None) -> int:
+    """Return from how many units on a search for some is cheaper than to look at all."""
+    least = width * SCAN_SHARE
+    if passing is None:
+        return least
+    if part.lists is not None and queries <= FEW_QUERIES:
+        return max(least, SCANNED_ALONE)
+    return max(least, compared(part, width))
+
+
+def _engine_helps(part: Part, batch: Batch, scope: Scope) -> bool:
     if part.engine is None or part.engine.is_exact or scope.exact:
         return False
     if part.by_document and not part.finds_documents(batch.reduction):
         return False  # built for another score: its units say nothing about this one
-    if mask is not None and not part.engine.worth_filtering(mask):
-        return False
     if part.finds_documents(batch.reduction):
         return True
     # No bound is known for a product of scores, nor where being unlike counts.
@@ -105,16 +124,15 @@ def _propose(
     part: Part,
     batch: Batch,
     scope: Scope,
-    look: tuple[Indices, int, RowMask | None, int],
+    look: tuple[Indices, int, Passing | None, int],
 ) -> Proposal:
-    """Ask the engine for the nearest units of the pending queries."""
-    pending, width, mask, available = look
+    """Find the nearest units of the pending queries."""
+    pending, width, passing, available = look
     linear = part.finds_documents(batch.reduction)
     rows, begins = (pending, None) if linear else batch.rows_of(pending)
     table = batch.joined if linear else batch.rows
     queries = table if len(rows) == len(table) else table[rows]
-    assert part.engine is not None  # noqa: S101 - asked for by _engine_helps
-    scores, units = part.engine.search(queries, width, mask, effort=scope.effort)
+    scores, units = nearest_units(part, queries, width, passing, effort=scope.effort)
     found = (units >= 0).sum(axis=1)
     last = scores[np.arange(len(units)), np.maximum(found - 1, 0)].astype(np.float64)
     # Everything was found: nothing is unseen. Too little was: only a scan can tell.
@@ -158,18 +176,21 @@ def _settle(
 ) -> tuple[NDArray[np.bool_], Found]:
     """Score candidates exactly; tell which queries need no wider look, and their best."""
     pending, proposal, lossy = look
-    scores = document_scores(part, batch, pending, proposal.documents)
+    scores = document_scores(part, batch, pending, proposal.documents, want=want)
     last = _nth_best(scores, want)
     if lossy:  # its bounds are rough as well: trust the refinement, unless it found too few
         settled = ~np.isposinf(proposal.bounds)
     else:
-        # float32 scores of an engine err in the last digits: stay clear of them.
-        margin = 1e-5 * np.abs(last) + 1e-7
         with np.errstate(invalid="ignore"):
-            settled = (proposal.bounds < last - margin) | np.isneginf(proposal.bounds)
+            settled = (proposal.bounds < last - _margin(last)) | np.isneginf(proposal.bounds)
     chosen = (scores >= last[:, None]) & (proposal.documents >= 0) & settled[:, None]
     at, column = np.nonzero(chosen)
     return settled, Found(pending[at], proposal.documents[at, column], scores[at, column])
+
+
+def _margin(scores: Scores) -> Scores:
+    """Return how far scores of single precision may be from the exact ones, generously."""
+    return np.asarray(1e-5 * np.abs(scores) + 1e-7)
 
 
 def _nth_best(scores: Scores, want: int) -> Scores:
@@ -178,25 +199,46 @@ def _nth_best(scores: Scores, want: int) -> Scores:
     return np.partition(scores, scores.shape[1] - want, axis=1)[:, scores.shape[1] - want]
 
 
-def document_scores(part: Part, batch: Batch, pending: Indices, documents: Indices) -> Scores:
-    """Score candidates (q, w) over all of their chunks; -inf where there is none."""
-    if part.finds_documents(batch.reduction):
-        queries = batch.joined if len(pending) == len(batch) else batch.joined[pending]
-        safe = np.maximum(documents, 0)
-        rows = part.units[safe.reshape(-1)].reshape(*documents.shape, -1).astype(np.float64)
-        scores = np.matmul(rows, queries.astype(np.float64)[:, :, None])[:, :, 0]
-        factors = part.factors(batch.reduction)
-        if factors is not None:
-            scores = scores * factors[safe]
-        return np.where(documents < 0, np.float32(-np.inf), scores.astype(np.float32))
-    at, column = np.nonzero(documents >= 0)
+def document_scores(
+    part: Part, batch: Batch, pending: Indices, documents: Indices, *, want: int
+) -> Scores:
+    """Score candidates (q, w) over all of their chunks; -inf for none, or not among the best.
+
+    Of many candidates those that cannot be among the best ``want`` are told by single precision.
+    """
+    hopeful = documents >= 0
+    if documents.shape[1] > want + SLACK and batch.metric in CONTINUOUS:
+        rough = _scores_of(part, batch, pending, (documents, hopeful, relevance_of))
+        last = _nth_best(rough, want)
+        with np.errstate(invalid="ignore"):  # infinity less infinity, where there are too few
+            hopeful &= ~(rough < (last - _margin(last))[:, None])
+    return _scores_of(part, batch, pending, (documents, hopeful, pair_relevance))
+
+
+_Compare = Callable[[Metric, Scores, Indices, Scores, Indices], NDArray[Any]]
+
+
+def _scores_of(
+    part: Part, batch: Batch, pending: Indices, look: tuple[Indices, NDArray[np.bool_], _Compare]
+) -> Scores:
+    documents, hopeful, compare = look
+    at, column = np.nonzero(hopeful)
     scores = np.full(documents.shape, -np.inf, np.float32)
-    scores[at, column] = _pair_scores(part, batch, pending[at], documents[at, column])
+    found = pending[at], documents[at, column]
+    if part.finds_documents(batch.reduction):
+        pairs = compare("ip", batch.joined, found[0], part.units, found[1])
+        factors = part.factors(batch.reduction)
+        scores[at, column] = pairs if factors is None else pairs * factors[found[1]]
+    else:
+        scores[at, column] = _pair_scores(part, batch, found, compare)
     return scores
 
 
-def _pair_scores(part: Part, batch: Batch, queries: Indices, documents: Indices) -> Scores:
+def _pair_scores(
+    part: Part, batch: Batch, found: tuple[Indices, Indices], compare: _Compare
+) -> NDArray[Any]:
     """Score document i for query i: every chunk against every row of the query."""
+    queries, documents = found
     if not len(queries):
         return np.empty(0, np.float32)
     chunks, begins = part.chunk_rows(documents)
@@ -204,23 +246,19 @@ def _pair_scores(part: Part, batch: Batch, queries: Indices, documents: Indices)
     rows, row_begins = batch.rows_of(queries[owner])
     depth = np.diff(np.append(row_begins, len(rows)))
     chunks = np.repeat(chunks, depth)
-    scores = relevance_at(batch.metric, batch.rows, rows, part.columns.vectors, chunks)
+    pairs = compare(batch.metric, batch.rows, rows, part.columns.vectors, chunks)
+    scores = np.asarray(pairs, np.float64)
     scores *= part.columns.weights[chunks].astype(np.float64)
     scores *= batch.weights[rows].astype(np.float64)
-    pair_begins = row_begins[begins]
-    reduced = reduce_runs(scores, pair_begins, batch.reduction)
-    return (reduced * part.weights[documents].astype(np.float64)).astype(np.float32)
+    reduced = reduce_runs(scores, row_begins[begins], batch.reduction)
+    return reduced * part.weights[documents].astype(np.float64)
 
 
 def _scan(part: Part, batch: Batch, scope: Scope, pending: Indices) -> "list[Found]":
     """Look at every document that may come, a block of queries at a time."""
-    keep = scope.passing.documents if scope.passing else part.live
-    chosen = None if keep.all() else np.flatnonzero(keep)
-    rows = len(part.columns.positions)
-    if part.finds_documents(batch.reduction):
-        rows = part.count
-    depth = max(1, len(batch.rows) // len(batch))
-    step = max(1, BLOCK_SCORES // (rows * depth))
+    passing = scope.passing or part.living()
+    chosen = None if passing is None else passing.chosen
+    step = block_size(part, batch)
     return [
         _scan_block(part, batch, scope.want, (pending[i : i + step], chosen))
         for i in range(0, len(pending), step)
@@ -229,7 +267,7 @@ def _scan(part: Part, batch: Batch, scope: Scope, pending: Indices) -> "list[Fou
 
 def _scan_block(part: Part, batch: Batch, want: int, look: tuple[Indices, Indices | None]) -> Found:
     pending, chosen = look
-    scores = _scanned_scores(part, batch, pending, chosen)
+    scores = scanned_scores(part, batch, pending, chosen)
     count = scores.shape[1]
     width, pieces = want + SLACK, []
     while len(pending):
@@ -241,32 +279,3 @@ def _scan_block(part: Part, batch: Batch, want: int, look: tuple[Indices, Indice
         pending, scores = pending[~settled], scores[~settled]
         width *= WIDEN
     return Found.joined(pieces)
-
-
-def _scanned_scores(part: Part, batch: Batch, pending: Indices, chosen: Indices | None) -> Scores:
-    """Score the chosen documents, (q, documents), in single precision."""
-    factors = part.factors(batch.reduction)
-    if part.finds_documents(batch.reduction):
-        if chosen is None:
-            scores = batch.joined[pending] @ part.units.T
-        elif len(chosen) * GATHER_SHARE < part.count:
-            scores = batch.joined[pending] @ part.units[chosen].T
-        else:
-            scores = (batch.joined[pending] @ part.units.T)[:, chosen]
-        if factors is not None:
-            scores *= factors if chosen is None else factors[chosen]
-        return scores
-    documents = np.arange(part.count) if chosen is None else chosen
-    chunks, begins = part.chunk_rows(documents)
-    rows, row_begins = batch.rows_of(pending)
-    vectors = part.columns.vectors
-    pairs = relevance(
-        batch.metric, batch.rows[rows], vectors if chosen is None else vectors[chunks]
-    )
-    pairs = pairs * part.columns.weights[chunks] * batch.weights[rows][:, None]
-    return _reduced(pairs, begins, row_begins, batch.reduction) * part.weights[documents]
-
-
-def _reduced(pairs: Scores, begins: Indices, row_begins: Indices, reduction: str) -> Scores:
-    by_query = reduce_runs(pairs.T, row_begins, reduction).T  # type: ignore[arg-type]
-    return reduce_runs(np.ascontiguousarray(by_query), begins, reduction)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from indexstore.batch import Batch
 from indexstore.model import Float32, Int32
 from indexstore.part import Part
 from indexstore.runs import Indices
-from indexstore.scoring import relevance_at
+from indexstore.scoring import pair_relevance
 from indexstore.spans import WIDE, widened
 
 
@@ -86,7 +86,7 @@ def _columns(
     depth = np.diff(np.append(begins, len(rows)))
     at = np.repeat(np.arange(len(chunks)), depth)
     chosen = chunks[at]
-    values = relevance_at(batch.metric, batch.rows, rows, part.columns.vectors, chosen)
+    values = pair_relevance(batch.metric, batch.rows, rows, part.columns.vectors, chosen)
     return (
         owners[at].astype(np.int32),
         (rows - batch.starts[queries[at]]).astype(np.int32),

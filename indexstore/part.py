@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,13 +11,17 @@ from numpy.typing import NDArray
 from indexstore.engines.base import Engine, RowMask
 from indexstore.engines.bm25 import TextSearcher
 from indexstore.filters import Condition, Facet, Filter, HasId, Mask, exact, passes, values_at
+from indexstore.lists import Lists
 from indexstore.model import Metric
+from indexstore.remembered import Remembered
 from indexstore.runs import Indices, rows_of
 from indexstore.scoring import Reduction, is_linear, reduce_runs
+from indexstore.word_columns import Words
+from indexstore.words import NO_WORDS, Counted, Less, WordTable
 
 Tags = Mapping[str, Any]
 
-MOST_REMEMBERED = 64  # masks of filters a part keeps
+FILTER_BYTES = 64 << 20  # of masks of filters that a part keeps
 
 
 class Ids(Protocol):
@@ -45,12 +50,29 @@ class TagSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Passing:
-    """The documents that a filter lets pass, and their units."""
+    """The documents that may come, live and let pass by a filter, and their units."""
 
     documents: Mask
     units: RowMask
+    lists: Lists | None  # the neighbourhoods of all units
+
+    @property
+    def size_bytes(self) -> int:
+        """Return what it takes once everything of it was asked for."""
+        masks = len(self.documents) + len(self.units.rows) * 9 // 8
+        return masks + 8 * self.units.count
+
+    @cached_property
+    def chosen(self) -> Indices:
+        """The ordinals of the documents."""
+        return np.flatnonzero(self.documents)
+
+    @cached_property
+    def in_lists(self) -> Indices | None:
+        """How many units of each neighbourhood may come."""
+        return None if self.lists is None else self.lists.counts(self.units.rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +87,10 @@ class Columns:
     spans: NDArray[Any]  # (n, 2), or (n, 4) once there is a box
     vectors: NDArray[np.float32]  # (n, d)
     texts: Sequence[str] | None = None  # (n,) where the index is one of full text
+
+
+def _no_filters() -> Remembered[Passing]:
+    return Remembered(FILTER_BYTES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,8 +114,12 @@ class Part:
     is_uniform: bool  # every document weighs 1
     tags: TagSource
     text: TextSearcher | None = None
+    lists: Lists | None = None  # of units; None where there are few
+    words: Words | None = None  # of documents, where the index is one of full text
+    counted: Counted = NO_WORDS  # over the documents as they were when the part was made
     patched: Mapping[int, Tags] = field(default_factory=dict)  # newer tags by ordinal
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
+    _filtered: Remembered[Passing] = field(default_factory=_no_filters, repr=False)
 
     @property
     def count(self) -> int:
@@ -105,28 +135,41 @@ class Part:
         """Tell whether the score is one inner product with a document's own vector."""
         return self.by_document and is_linear(self.metric, reduction)
 
-    def live_units(self) -> RowMask | None:
-        """Return the units of live documents; None means all."""
-        if "mask" not in self._memo:
+    def living(self) -> Passing | None:
+        """Return the live documents; None means all."""
+        if "living" not in self._memo:
             whole = self.live_count == self.count
-            self._memo["mask"] = None if whole else self._mask_of(self.live)
-        mask: RowMask | None = self._memo["mask"]
-        return mask
+            self._memo["living"] = None if whole else self._passing(self.live)
+        living: Passing | None = self._memo["living"]
+        return living
 
     def passing(self, chosen: Filter) -> Passing:
         """Return the live documents that pass a filter; remembered for the next query."""
-        key = f"filter:{chosen!r}"  # by its text: 1 and true are equal, but not the same filter
-        if key not in self._memo:
-            if len(self._memo) > MOST_REMEMBERED:
-                self._memo.clear()
-            documents = chosen.mask(self._fulfilling, self.count)
-            at = np.fromiter(self.patched, np.int64, len(self.patched))
-            tagged = zip(self.patched.values(), self.columns.ids.at(at), strict=True)
-            documents[at] = [passes(chosen, tags, doc_id) for tags, doc_id in tagged]
-            documents &= self.live
-            self._memo[key] = Passing(documents, self._mask_of(documents))
-        found: Passing = self._memo[key]
-        return found
+        # By its text: 1 and true are equal, but not the same filter.
+        return self._filtered.get(repr(chosen), lambda: self._pass(chosen))
+
+    def _pass(self, chosen: Filter) -> Passing:
+        documents = chosen.mask(self._fulfilling, self.count)
+        at = np.fromiter(self.patched, np.int64, len(self.patched))
+        tagged = zip(self.patched.values(), self.columns.ids.at(at), strict=True)
+        documents[at] = [passes(chosen, tags, doc_id) for tags, doc_id in tagged]
+        documents &= self.live
+        return self._passing(documents)
+
+    @property
+    def words_known(self) -> Counted:
+        """The counts of words over the live documents."""
+        if "words" not in self._memo:
+            self._memo["words"] = self._words_known()
+        known: Counted = self._memo["words"]
+        return known
+
+    def _words_known(self) -> Counted:
+        # A delta counts its live documents as it grows; a segment all that it was built of.
+        if self.words is None or not isinstance(self.counted, WordTable):
+            return self.counted
+        dead = np.flatnonzero(~self.live)
+        return Less(self.counted, self.words.table_of(dead)) if len(dead) else self.counted
 
     def _fulfilling(self, condition: Condition) -> Mask:
         if not isinstance(condition, HasId):
@@ -149,10 +192,11 @@ class Part:
                     counts[value] = counts.get(value, 0) + 1
         return counts
 
-    def _mask_of(self, documents: NDArray[np.bool_]) -> RowMask:
-        if self.by_document:
-            return RowMask.of(documents)
-        return RowMask.of(np.repeat(documents, np.diff(self.columns.starts)))
+    def _passing(self, documents: Mask) -> Passing:
+        units = documents
+        if not self.by_document:
+            units = np.repeat(documents, np.diff(self.columns.starts))
+        return Passing(documents, RowMask.of(units), self.lists)
 
     def unit_documents(self, units: Indices) -> Indices:
         """Return the document of each unit; -1 stays -1."""
@@ -203,7 +247,7 @@ class Part:
             return self
         live = self.live.copy()
         live[ordinals] = False
-        return replace(self, live=live, live_count=int(np.count_nonzero(live)), _memo={})
+        return self._changed(live=live, live_count=int(np.count_nonzero(live)))
 
     def patched_with(self, changes: Mapping[int, tuple[int, float, Tags]]) -> "Part":
         """Return the part with (version, weight, tags) of some documents replaced."""
@@ -214,14 +258,15 @@ class Part:
         versions[at] = [change[0] for change in changes.values()]
         weights[at] = [change[1] for change in changes.values()]
         tags = {**self.patched, **{i: change[2] for i, change in changes.items()}}
-        return replace(
-            self,
+        return self._changed(
             versions=versions,
             weights=weights,
             is_uniform=bool((weights == 1.0).all()),
             patched=tags,
-            _memo={},
         )
+
+    def _changed(self, **changes: Any) -> "Part":
+        return replace(self, **changes, _memo={}, _filtered=_no_filters())
 
     def chunk_rows(self, documents: Indices) -> tuple[Indices, Indices]:
         """Return the chunk rows of some documents, and where each document's begin."""

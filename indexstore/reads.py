@@ -52,6 +52,16 @@ class Reads(Store):
         rows = self.database.rows(_ONE, {"of": collection, "doc_id": doc_id})
         return stored_of(rows[0]) if rows else None
 
+    def some(self, collection: str, doc_ids: Sequence[str]) -> list[StoredDocument]:
+        """Return those of the documents that there are, in the order of the ids given."""
+        query = STORED.where(_MINE, self.database.among(documents.c.doc_id, "ids"))
+        listed = {"of": collection, "ids": self.database.list_of(doc_ids)}
+        found = {
+            stored.document.doc_id: stored
+            for stored in map(stored_of, self.database.rows(query, listed))
+        }
+        return [found[doc_id] for doc_id in doc_ids if doc_id in found]
+
     def live(self, collection: str, doc_ids: Sequence[str]) -> dict[str, LiveDocument]:
         """Return those of the documents that searches may show, with the content to show."""
         query = _LIVE.where(self.database.among(documents.c.doc_id, "ids"))

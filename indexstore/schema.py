@@ -17,7 +17,7 @@ from sqlalchemy import (
 metadata = MetaData()
 
 #: The newest migration; a database at another one is refused, never guessed at.
-REVISION = "0002"
+REVISION = "0003"
 
 #: The counter row: every write of a collection locks it first, so that commit order is the order
 #: of versions and of sequence numbers, and no two writers can lock rows crosswise.
@@ -174,6 +174,18 @@ leases = Table(
     Column("name", Text, primary_key=True),
     Column("owner", Text, nullable=False),
     Column("expires_at", Float, nullable=False),
+)
+
+#: How many shards serve an index, how many shall, and how many the flow that last started says.
+layouts = Table(
+    "layouts",
+    metadata,
+    Column("collection", Text, primary_key=True),
+    Column("index_name", Text, primary_key=True),
+    Column("shards", Integer, nullable=False),
+    Column("wanted", Integer, nullable=False),
+    Column("declared", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
 )
 
 #: What trained components have learnt. A generation without a row of its own goes on with the one

@@ -10,10 +10,13 @@ from indexstore.codes import alike_share, equal_share, pairs_alike
 from indexstore.errors import EngineError
 from indexstore.model import IndexConfig, Metric
 from indexstore.names import unknown
+from indexstore.runs import Indices
 
 Reduction = Literal["sum", "avg", "max", "min", "multiply"]
 
-_BLOCK = 512  # pairs scored at a time: a few megabytes at some hundred dimensions
+#: Numbers copied at a time in double precision, just below 128 kB: what is larger the allocator
+#: takes from the system and gives back each time, and its pages cost ten times the arithmetic.
+BLOCK_NUMBERS = 16_000
 
 Floats = NDArray[Any]  # float32 for candidates, float64 for the scores that are shown
 
@@ -41,40 +44,41 @@ def relevance(metric: Metric, queries: Floats, rows: Floats) -> Floats:
     return products
 
 
-def pair_relevance(metric: Metric, queries: Floats, rows: Floats) -> Floats:
-    """Score row i for query i, (p,), in double precision.
+def pair_relevance(
+    metric: Metric, queries: Floats, asked: Indices, rows: Floats, stored: Indices
+) -> Floats:
+    """Score row ``stored[i]`` for query ``asked[i]``, (p,), in double precision.
 
     A float32 rounded from it does not depend on what else is scored in the same call, so equal
     documents have equal scores in every shard, segment and delta: ties are ties everywhere.
     """
-    if metric == "bytes":
-        return np.asarray((queries == rows).mean(axis=1))
-    if metric in ("bits", "buckets"):
-        return pairs_alike(queries, rows)
-    left, right = queries.astype(np.float64), rows.astype(np.float64)
-    if metric == "hamming":
-        return np.asarray(((left > 0) == (right > 0)).mean(axis=1))
-    if metric == "l2":
-        return np.asarray(1.0 / (1.0 + np.sqrt(np.square(left - right).sum(axis=1))))
-    return np.asarray(np.matmul(left[:, None, :], right[:, :, None])[:, 0, 0])
-
-
-def relevance_at(
-    metric: Metric,
-    queries: Floats,
-    asked: NDArray[np.int64],
-    rows: Floats,
-    stored: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """Score row ``stored[i]`` for query ``asked[i]``, (p,), as ``pair_relevance`` does.
-
-    A block at a time, so that what is gathered and widened stays in the processor's cache.
-    """
     scores = np.empty(len(asked), np.float64)
-    for start in range(0, len(asked), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        scores[block] = pair_relevance(metric, queries[asked[block]], rows[stored[block]])
+    step = max(1, BLOCK_NUMBERS // max(1, rows.shape[1]))
+    for first in range(0, len(asked), step):
+        block = slice(first, first + step)
+        scores[block] = _PAIRED[metric](queries[asked[block]], rows[stored[block]])
     return scores
+
+
+def _product(left: Floats, right: Floats) -> Floats:
+    return np.asarray(np.vecdot(left.astype(np.float64), right.astype(np.float64)))
+
+
+def _closeness(left: Floats, right: Floats) -> Floats:
+    apart = left.astype(np.float64) - right
+    return np.asarray(1.0 / (1.0 + np.sqrt(np.vecdot(apart, apart))))
+
+
+#: How two rows are compared.
+_PAIRED: Mapping[Metric, Callable[[Floats, Floats], Floats]] = {
+    "ip": _product,
+    "cosine": _product,
+    "l2": _closeness,
+    "hamming": lambda left, right: np.asarray(((left > 0) == (right > 0)).mean(axis=1)),
+    "bytes": lambda left, right: np.asarray((left == right).mean(axis=1)),
+    "bits": pairs_alike,
+    "buckets": pairs_alike,
+}
 
 
 def is_linear(metric: Metric, reduction: Reduction) -> bool:

@@ -23,9 +23,13 @@ from indexstore.engines.bm25 import TextSearcher
 from indexstore.engines.registry import text_engine
 from indexstore.errors import CorruptSegmentError, IndexStoreError
 from indexstore.ids import DocIds, mapped, mapped_bytes
+from indexstore.lists import Lists
 from indexstore.model import IndexConfig, SegmentInfo
 from indexstore.part import Columns, Part, Tags
-from indexstore.tags import TagIndex, Texts
+from indexstore.tag_columns import Texts
+from indexstore.tags import TagIndex
+from indexstore.word_columns import Words
+from indexstore.words import NO_WORDS
 
 FORMAT = 1
 META = "meta.json"
@@ -146,6 +150,8 @@ def _segment(
     meta, slots, (vectors, texts), (units, engine, searcher) = rest
     ids = DocIds.map(folder)
     columns = _columns(folder, ids, vectors, texts)
+    is_text = config.kind == "text"
+    words, counted = Words.map(folder, columns.starts) if is_text else (None, NO_WORDS)
     weights = mapped(folder / "doc_weights.npy")
     live = (columns.slots >= slots.start) & (columns.slots < slots.stop)
     part = Part(
@@ -162,6 +168,9 @@ def _segment(
         is_uniform=bool((weights == 1.0).all()),
         tags=TagIndex.map(folder),
         text=searcher,
+        lists=Lists.map(folder),
+        words=words,
+        counted=counted,
     )
     patches = msgpack.unpackb((folder / PATCHES).read_bytes(), strict_map_key=False)
     return Segment(

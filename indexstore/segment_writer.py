@@ -15,6 +15,8 @@ from indexstore.engines.bm25 import Bm25Engine
 from indexstore.engines.registry import text_engine
 from indexstore.grow import Grow
 from indexstore.ids import DocIds, encoded
+from indexstore.kernel import CONTINUOUS
+from indexstore.lists import FROM_ROWS, write_lists
 from indexstore.model import IndexConfig, LogRow
 from indexstore.part import Tags
 from indexstore.runs import starts_of
@@ -32,6 +34,7 @@ from indexstore.segment import (
 )
 from indexstore.spans import Spans
 from indexstore.tags import TagCollector
+from indexstore.word_columns import WordCollector
 
 
 class SegmentWriter:
@@ -50,6 +53,7 @@ class SegmentWriter:
         self._patches: dict[str, tuple[int, float, Tags]] = {}
         self._text: Bm25Engine | None = None
         self._text_lengths = [0]
+        self._words = WordCollector()
         if config.kind == "text":
             (folder / TEXT).mkdir()
             self._text = text_engine(config).grow(folder / TEXT)
@@ -98,6 +102,7 @@ class SegmentWriter:
         if self._text is None:
             return
         self._text.add("\n".join(texts))
+        self._words.add([self._text.analysed(text) for text in texts])
         for text in texts:
             self._text_lengths.append(self._texts.write(encoded(text)))
 
@@ -144,6 +149,7 @@ class SegmentWriter:
         else:
             (self.folder / VECTORS).unlink()
             self._text.finish()
+            self._words.words().write(self.folder, self._words.counted().table())
             np.save(self.folder / "text_starts.npy", np.cumsum(self._text_lengths))
         return self._write_meta()
 
@@ -174,6 +180,8 @@ class SegmentWriter:
         engine = create(self.config, dim=self.dim)
         engine.build(rows, self.folder / ENGINE)
         engine.open(self.folder / ENGINE)
+        if len(rows) >= FROM_ROWS and self.config.metric in CONTINUOUS and not engine.is_exact:
+            write_lists(rows, self.config.metric, self.folder)
         if engine.vectors is not None:  # no need to keep them twice
             source.unlink()
             self._unit_file = None

@@ -6,7 +6,7 @@ Searches run on immutable snapshots; reading the log and swapping segments never
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -18,17 +18,20 @@ from indexstore.contents import Contents, load
 from indexstore.filter_parser import parse_filter
 from indexstore.filters import Facet, Filter, Scalar
 from indexstore.model import Float32
-from indexstore.nearest import Scope, best_documents
+from indexstore.nearest import Found, Scope, best_documents
 from indexstore.pairs import pairs_of
 from indexstore.part import Part
 from indexstore.place import Place
 from indexstore.query import ShardHits, ShardQuery
 from indexstore.scoring import default_reduction
 from indexstore.segment import Segment
-from indexstore.text_search import text_documents
+from indexstore.text_search import text_finder
+from indexstore.words import WordTable
 
 PAGE_ROWS = 2000  # log rows read at a time
 MANIFEST_POLL_S = 1.0  # new segments are no news to a reader of the log: no hurry
+Finder = Callable[[Part, Scope], Found]
+
 WAIT_S = 0.004  # between two looks at the log while somebody waits for a row
 
 
@@ -74,6 +77,7 @@ class Shard:
         self._contents: Contents | None = None
         self._purged_seq = self._epoch = 0
         self._manifest_at = 0.0
+        self._elsewhere: tuple[WordTable, ...] = ()
 
     @classmethod
     def open(cls, place: Place) -> Self:
@@ -120,19 +124,20 @@ class Shard:
             return ShardHits.none(query.queries, applied_seq=snapshot.applied_seq)
         chosen = None if query.filter is None else parse_filter(query.filter)
         batch = self._batch(query, snapshot.dim)
-        parts = [_excluding(part, query) for part in snapshot.parts]
-        found = [
-            text_documents(part, query.texts, scope, min_should=query.min_should)
-            if self.place.config.kind == "text"
-            else best_documents(part, batch, scope)
-            for part in parts
-            for scope in (_scope(part, query, chosen),)
-        ]
+        parts = snapshot.parts
+        find = self._finder(query, batch, parts)
+        found = [_found(part, query, chosen, find) for part in parts]
         merged = Merged(parts, found, query)
         hits = hits_of(parts, merged, batch, query, applied_seq=snapshot.applied_seq)
         if not query.pairs or self.place.config.kind == "text":
             return hits
         return replace(hits, pairs=pairs_of(parts, merged, batch))
+
+    def _finder(self, query: ShardQuery, batch: Batch, parts: Sequence[Part]) -> Finder:
+        """Return what finds the best documents of a part."""
+        if self.place.config.kind == "text":
+            return text_finder(parts, query.texts, self._elsewhere, min_should=query.min_should)
+        return lambda part, scope: best_documents(part, batch, scope)
 
     def _batch(self, query: ShardQuery, dim: int) -> Batch:
         if self.place.config.kind == "text":
@@ -170,7 +175,7 @@ class Shard:
             for value, count in part.facet(key, parsed).items():
                 counts[value] = counts.get(value, 0) + count
         ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0][0], item[0][1]))
-        return [(value, count) for (_, value), count in ordered]
+        return [(_plain(value), count) for (_, value), count in ordered]
 
     def ids(
         self, chosen: Mapping[str, Any], *, limit: int | None = None, after: str = ""
@@ -181,6 +186,14 @@ class Shard:
         for part in self._snapshot.parts:
             found += part.columns.ids.at(np.flatnonzero(part.passing(parsed).documents))
         return sorted(doc_id for doc_id in found if doc_id > after)[:limit]
+
+    def words(self) -> WordTable:
+        """Return in how many of its documents each word stands."""
+        return WordTable.merged([part.words_known.table() for part in self._snapshot.parts])
+
+    def learn_words(self, elsewhere: Sequence[WordTable]) -> None:
+        """Take over what the other shards count, so that all judge words by the same measure."""
+        self._elsewhere = tuple(elsewhere)
 
     def parts(self) -> tuple[Part, ...]:
         """Return what is searched now, segment by segment, the delta last."""
@@ -290,17 +303,18 @@ class Shard:
         )
 
 
+def _found(part: Part, query: ShardQuery, chosen: Filter | None, find: Finder) -> Found:
+    """Return the best documents of one part, without those never to return."""
+    at = part.columns.ids.find(query.exclude)
+    passing = None if chosen is None else part.passing(chosen)
+    want = query.limit + query.spare + int((at >= 0).sum())
+    return find(part, Scope(want, passing, query.exact, query.ef)).without(at)
+
+
+def _plain(value: Scalar) -> Scalar:
+    """Return a value as every shard shows it: 1.0 and 1 are the same number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _hole(part: Part) -> float:
     return 1 - part.live_count / part.count if part.count else 0.0
-
-
-def _scope(part: Part, query: ShardQuery, chosen: Filter | None) -> Scope:
-    passing = None if chosen is None else part.passing(chosen)
-    return Scope(query.limit + query.spare, passing, query.exact, query.ef)
-
-
-def _excluding(part: Part, query: ShardQuery) -> Part:
-    if not query.exclude:
-        return part
-    at = part.columns.ids.find(query.exclude)
-    return part.without(at[at >= 0])

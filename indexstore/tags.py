@@ -8,7 +8,7 @@ import json
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -32,11 +32,10 @@ from indexstore.filters import (
 )
 from indexstore.ids import mapped, mapped_bytes
 from indexstore.runs import starts_of
+from indexstore.tag_columns import Slot, TagColumn, Texts
 
 EXACT_FLOAT = 2**53  # integers from here on are texts of their own kind too: "9007199254740993"
 NUMBER, TEXT, TRUTH, LONG = "n", "s", "b", "l"
-
-Slot = tuple[str, str]  # a key and a kind of value
 
 
 class TagCollector:
@@ -131,49 +130,6 @@ def _forms(value: Scalar) -> Iterator[tuple[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Texts(Sequence[str]):
-    """Sorted texts in one buffer."""
-
-    data: memoryview
-    offsets: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> Self:
-        """Lay out texts that are sorted."""
-        parts = [text.encode("utf-8", "surrogatepass") for text in texts]
-        return cls(memoryview(b"".join(parts)), starts_of([len(part) for part in parts]))
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, at: Any) -> Any:
-        start, end = int(self.offsets[at]), int(self.offsets[at + 1])
-        return str(self.data[start:end], "utf-8", "surrogatepass")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TagColumn:
-    """The values of one key and kind, ascending, and the documents that have each."""
-
-    slot: Slot
-    values: Any  # float64 (v,) or Texts
-    starts: NDArray[np.int64]  # (v + 1,)
-    documents: NDArray[np.int32]
-
-    def between(self, first: int, end: int) -> NDArray[np.int32]:
-        """Return the documents that have one of some consecutive values."""
-        if end <= first:
-            return self.documents[:0]
-        return self.documents[self.starts[first] : self.starts[end]]
-
-    def equal(self, value: Any) -> NDArray[np.int32]:
-        """Return the documents that have a value."""
-        at = bisect_left(self.values, value)
-        found = at < len(self.values) and self.values[at] == value
-        return self.between(at, at + 1) if found else self.documents[:0]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class TagIndex:
     """The tags of some documents, by key and kind of value."""
 
@@ -258,7 +214,15 @@ class TagIndex:
         after_low = bisect_left if condition.with_low else bisect_right
         after_high = bisect_right if condition.with_high else bisect_left
         first = 0 if low is None else after_low(values, low)
-        yield column.between(first, len(values) if high is None else after_high(values, high))
+        end = len(values) if high is None else after_high(values, high)
+        if condition.moments is None:
+            yield column.between(first, end)
+            return
+        chosen = np.zeros(len(values), np.bool_)
+        chosen[first:end] = True
+        dates = np.flatnonzero(~np.isnan(column.moments))
+        chosen[dates] = condition.holds_at(column.moments[dates])
+        yield column.documents[np.repeat(chosen, np.diff(column.starts))]
 
     def facet(self, key: str, among: Mask) -> Facet:
         """Count, for every value of a key, the documents among some that have it."""

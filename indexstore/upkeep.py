@@ -67,7 +67,7 @@ def referenced_blobs(ledger: Ledger) -> set[str]:
     found: set[str] = set()
     for body, live_body in ledger.database.tuples(query, {}):
         for raw in filter(None, (body, live_body)):
-            found.update(_blobs_of(decode_content(raw)))
+            found.update(blobs_of(decode_content(raw)))
     # What components learnt, and what trainings still read, lies beside the media.
     lessons = select(jobs.c.payload_hash).where(
         jobs.c.kind == "train", jobs.c.finished_at.is_(None)
@@ -77,7 +77,8 @@ def referenced_blobs(ledger: Ledger) -> set[str]:
     return found
 
 
-def _blobs_of(content: Mapping[str, Any]) -> Iterator[str]:
+def blobs_of(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of the media that a document's content refers to."""
     for medium in content.values():
         if isinstance(medium, Mapping) and isinstance(medium.get("blob"), str):
             yield medium["blob"]

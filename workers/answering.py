@@ -9,6 +9,7 @@ from typing import Any
 
 from compose.wire import codec, names
 from compose.wire.messages import QueryBatch, Reply
+from workers import metrics
 from workers.runtime import runtime
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,9 @@ def as_query_stage(
         if batch.is_late():
             logger.info("%s: batch %s came after its deadline, dropped", stage, batch.batch_id)
             return
+        metrics.batch(stage, batch.queries)
         work(batch, started)
     except Exception as error:
         logger.exception("%s: a batch of queries failed", stage)
+        metrics.fail()
         answer_failure(wire, stage, error)

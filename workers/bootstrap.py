@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from celery import signals
 
 from compose.wire import names
+from workers import metrics
 from workers.build.housekeeping import Housekeeper
 from workers.heartbeat import Heartbeat
 from workers.holding import Holder
@@ -23,6 +24,7 @@ from workers.index.dispatcher import Dispatcher
 from workers.reduce.tasks import prepare
 from workers.runtime import InHand, Runtime, runtime
 from workers.search.serving import Tailer, serving
+from workers.search.word_exchange import WordExchange
 
 
 class _Service(Protocol):
@@ -83,12 +85,15 @@ def start_services(sender: Any = None, **_: Any) -> None:
         _services.append(Holder(sender, state))
     if state.shards_here():
         _services.append(Tailer(serving(), state, heartbeat.tell))
+        _services.append(WordExchange(serving(), state))
     if names.INDEX_QUEUE in state.queues:
         _services.append(Dispatcher(state))
     if names.BUILD_QUEUE in state.queues:
         _services.append(Housekeeper(state))
     for service in _services:
         service.start()
+    if port := state.settings["metrics_port"]:
+        metrics.serve(port)
     # What is loaded stays: never to be searched for garbage again, which takes tens of
     # milliseconds in the middle of somebody's query.
     gc.collect()
@@ -107,15 +112,20 @@ def stop_services(**_: Any) -> None:
 def note_start(task_id: str = "", task: Any = None, **_: Any) -> None:
     """Note what the process works on."""
     queue = (task.request.delivery_info or {}).get("routing_key") or ""
-    runtime().in_hand = InHand(task_id, str(queue), time.monotonic())
+    now = time.time()
+    runtime().in_hand = InHand(task_id, str(queue), now)
+    metrics.waited(task, now)
 
 
 @signals.task_postrun.connect
-def note_end(**_: Any) -> None:
+def note_end(task: Any = None, state: str | None = None, **_: Any) -> None:
     """Count the task."""
-    state = runtime()
-    state.in_hand = None
-    state.tasks_done += 1
+    process = runtime()
+    began, process.in_hand = process.in_hand, None
+    process.tasks_done += 1
+    failed = metrics.has_failed() or state == "FAILURE"
+    if began is not None:
+        metrics.worked(task.name, time.time() - began.since, failed=failed)
 
 
 def _what(state: Runtime) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from compose.wire.messages import DocumentItem
 from indexstore.model import ChunkTable
+from workers import metrics
 from workers.runtime import Runtime
 
 
@@ -25,6 +26,7 @@ def recall(state: Runtime, items: Sequence[DocumentItem], generation: int) -> li
         return list(items)
     keys = [content_key(item) for item in items]
     known = state.cache.get(lineage, keys)
+    metrics.known(state.collection, sum(key in known for key in keys))
     return [
         _with_table(item, known[key]) if key in known else item
         for item, key in zip(items, keys, strict=True)

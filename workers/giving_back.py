@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from compose.wire import codec, names
 from compose.wire.messages import DocumentBatch
+from workers import metrics
 from workers.runtime import runtime
 
 logger = logging.getLogger(__name__)
@@ -48,4 +49,5 @@ def as_document_stage(wire: Mapping[str, Any], work: Callable[[DocumentBatch], N
         work(batch)
     except Exception:
         logger.exception("%s failed; its documents are sent one by one", batch.batch_id)
+        metrics.fail()
         give_back(batch, counts=True)

@@ -26,7 +26,7 @@ def hand_on_query(state: Runtime, batch: QueryBatch) -> None:
         stage = todo[0]
         batch = replace(batch, stage=stage.index)
         call = Call(_QUERY_TASK[stage.kind], stage.queue, batch.to_wire())
-        # By its name a batch that is late can be found (compose.wire.locating).
+        # By its name a batch that is late can be found.
         name = f"{batch.batch_id}-{batch.stage}"
         chords.send(current_app, call, awaited=True, task_id=name)
     elif batch.wants == "embeddings":

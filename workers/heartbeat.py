@@ -75,7 +75,7 @@ class Heartbeat(threading.Thread):
         while (left := end - time.monotonic()) > 0:
             if self._news.wait(min(left, _LONG_TASK_S)):
                 return
-            task, now = self._state.in_hand, time.monotonic()
+            task, now = self._state.in_hand, time.time()
             if task is not None and task is not self._told and now - task.since > _LONG_TASK_S:
                 return
 
@@ -100,7 +100,7 @@ class Heartbeat(threading.Thread):
             started_at=state.started_at,
             version=VERSION,
             tasks_done=state.tasks_done,
-            in_hand=() if task is None else (task.task_id, task.queue),
+            in_hand=() if task is None else (task.task_id, task.queue, task.since),
             fingerprint=state.plan.fingerprint,
             rss_bytes=_rss_bytes(),
             shards=tuple(self._shards()),

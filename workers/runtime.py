@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,10 +25,12 @@ from redis.retry import Retry
 
 from compose.plan import ANY_MODALITY, ComponentSpec, IndexPlan, Plan, StagePlan
 from compose.wire import names
+from compose.wire.messages import Target
 from indexstore.blobs import Blobs
 from indexstore.cache import EmbeddingCache
 from indexstore.errors import IndexStoreError
 from indexstore.generations import Generations
+from indexstore.layouts import Layout, Layouts
 from indexstore.ledger import Ledger
 from indexstore.log import Log
 from indexstore.manifest import Manifest
@@ -55,7 +57,7 @@ class InHand:
 
     task_id: str
     queue: str
-    since: float  # monotonic seconds
+    since: float  # seconds since the epoch
 
 
 class Runtime:
@@ -127,6 +129,24 @@ class Runtime:
         return Generations.open(self.settings["database_url"])
 
     @cached_property
+    def layouts(self) -> Layouts:
+        """How many shards each index has, and shall have."""
+        return Layouts.open(self.settings["database_url"])
+
+    def layout(self) -> list[Layout]:
+        """Return the layout of each index of the flow, in their order."""
+        known = self.layouts.read(self.collection)
+        return [known[index.name] for index in self.plan.indexes]
+
+    def targets(self) -> list[Target]:
+        """Return every shard of the layouts that shall serve."""
+        return [
+            (at, shard, layout.wanted)
+            for at, layout in enumerate(self.layout())
+            for shard in range(layout.wanted)
+        ]
+
+    @cached_property
     def learned(self) -> Learned:
         """The components of this process that learn, with what they have learnt."""
         return Learned(self.generations, self.collection, self.media)
@@ -168,9 +188,9 @@ class Runtime:
         """Return (index, shard) of every shard whose queue this process consumes."""
         return [
             (position, shard)
+            for queue in self.queues
             for position, index in enumerate(self.plan.indexes)
-            for shard in range(index.shards)
-            if index.queue(shard) in self.queues
+            if (shard := index.shard_of(queue)) is not None
         ]
 
     def load_components(self) -> None:
@@ -195,10 +215,13 @@ class Runtime:
         if all(queue in self._queues_of_stages() for queue in self.queues):
             return  # stages work on what messages bring them
         migrate(self.settings["database_url"])
-        shards = max((index.shards for index in self.plan.indexes), default=1)
+        declared = {index.name: index.shards for index in self.plan.indexes}
         self.ledger.ensure_collection(
-            self.collection, fingerprint=self.plan.fingerprint, shards=shards
+            self.collection,
+            fingerprint=self.plan.fingerprint,
+            shards=max(declared.values(), default=1),
         )
+        self.layouts.declare(self.collection, declared)
 
     def _queues_of_stages(self) -> set[str]:
         return {stage.queue for stage in self.plan.stages}
@@ -208,16 +231,17 @@ class Runtime:
         """Where segments of an object store lie on this machine."""
         return Path(self.settings["data_dir"]) / "segments"
 
-    def place(self, index: int, shard: int, generation: int = 0) -> Place:
-        """Return where shard ``shard`` of index ``index`` of the flow stands.
+    def place(self, target: Target, generation: int = 0) -> Place:
+        """Return where a shard of an index of the flow stands.
 
         Args:     generation: 0 is the one that serves.
         """
+        index, shard, of = target
         return Place(
             log=self.log,
             manifest=self.manifest,
             blobs=Blobs(self.settings["blob_url"], cache=self.segment_cache),
-            config=index_config(self.plan.indexes[index]),
+            config=replace(index_config(self.plan.indexes[index]), shards=of),
             collection=self.collection,
             shard=shard,
             generation=generation or self.generation(),

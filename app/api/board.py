@@ -25,7 +25,7 @@ from app.api.sketch import FILES, Sketch, described
 from app.settings import REPOSITORY
 from compose.errors import FlowError
 from compose.load import load_flow
-from compose.render.boxes import queues_of_boxes
+from compose.render.boxes import queues_of_boxes, resized
 from compose.render.svg import svg
 
 router = APIRouter(include_in_schema=False)
@@ -92,9 +92,12 @@ async def running(request: Request) -> Response:
     """Return the drawing of the flow that runs here, and the queues behind each of its boxes."""
     house = house_of(request)
 
+    plan = house.dispatch.plan if house.opened else house.plan
+
     def draw() -> dict[str, Any]:
-        flow = load_flow(house.config.flow, expand=False)
-        return {"svg": svg(flow), "boxes": queues_of_boxes(flow, house.plan)}
+        flow = resized(load_flow(house.config.flow, expand=False), plan)
+        drawings = {"svg": svg(flow), "svg_down": svg(flow, down=True)}
+        return {**drawings, "boxes": queues_of_boxes(flow, plan)}
 
     return answer(await to_thread.run_sync(draw))
 

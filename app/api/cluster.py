@@ -8,11 +8,12 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.api.depths import depths
 from app.api.house import answer, house_of
 from app.api.openapi import answers
 from app.api.schemas.cluster import FlowResult, InfoResult, QueueList, ShardList, WorkerList
 from app.api.version import VERSION
+from app.dispatch import Dispatch
+from compose.wire.messages import Target
 from compose.wire.presence import Announcement
 
 router = APIRouter(prefix="/v1", tags=["deployment"])
@@ -34,27 +35,42 @@ async def workers(request: Request) -> Response:
 async def shards(request: Request) -> Response:
     """Return every shard of the flow with the workers that serve it, and how far each has read.
 
-    A shard with ``replicas: []`` is served by nobody: searches answer without its part.
+    A shard with ``replicas: []`` is served by nobody: searches answer without its part. While the
+    number of shards is changed, those that are being made follow, with ``serves: false``.
     """
-    house = house_of(request)
-    served = [
-        (worker.node, shard) for worker in house.dispatch.workers() for shard in worker.shards
-    ]
+    dispatch = house_of(request).dispatch
+    served: dict[Target, list[dict[str, Any]]] = {
+        target: [] for at in range(len(dispatch.plan.indexes)) for target in _targets(dispatch, at)
+    }
+    for worker in dispatch.workers():
+        for one in worker.shards:
+            target = (one["index"], one["shard"], one["of"])
+            if target in served:
+                served[target].append({"worker": worker.node, **one})
     rows = [
         {
-            "index": index.name,
+            "index": dispatch.plan.indexes[index].name,
             "shard": shard,
-            "queue": index.queue(shard),
-            "replicas": [
-                {"worker": node, **one}
-                for node, one in served
-                if (one["index"], one["shard"]) == (position, shard)
-            ],
+            "of": of,
+            "serves": of == dispatch.directory.serving_shards[index],
+            "queue": dispatch.plan.indexes[index].queue(shard),
+            "replicas": replicas,
         }
-        for position, index in enumerate(house.plan.indexes)
-        for shard in range(index.shards)
+        for (index, shard, of), replicas in served.items()
     ]
     return answer({"shards": rows})
+
+
+def _targets(dispatch: Dispatch, index: int) -> list[Target]:
+    """Return the shards that serve an index, then those that shall."""
+    serving = dispatch.directory.shards_of(index)
+    wanted = {
+        one["of"]
+        for worker in dispatch.workers()
+        for one in worker.shards
+        if one["index"] == index and not one["serves"]
+    } - {len(serving)}
+    return [*serving, *((index, shard, of) for of in sorted(wanted) for shard in range(of))]
 
 
 @router.get(
@@ -63,10 +79,11 @@ async def shards(request: Request) -> Response:
 async def queues(request: Request) -> Response:
     """Return every queue with the messages that wait in it and the workers that consume it.
 
-    ``waiting`` is null where the broker does not tell (RabbitMQ, or one that is away).
+    ``waiting`` counts what no worker has taken yet; it is null while the broker is away.
     """
     house = house_of(request)
-    waiting = await depths(house)
+    plan = house.dispatch.widest_plan
+    waiting = await house.dispatch.depths.read(plan.queues())
     rows = [
         {
             "queue": queue,
@@ -75,7 +92,7 @@ async def queues(request: Request) -> Response:
             "busy": sum(worker.is_busy for worker in serving),
             "wanted": wanted,
         }
-        for queue, wanted in house.plan.worker_groups()
+        for queue, wanted in plan.worker_groups()
         for serving in [house.dispatch.directory.serving(queue)]
     ]
     return answer({"queues": rows})
@@ -87,14 +104,14 @@ async def queues(request: Request) -> Response:
 async def flow(request: Request) -> Response:
     """Return the flow file, and what it means: stages, indexes, queues and processes on each."""
     house = house_of(request)
-    plan = house.plan.to_dict()
+    plan = house.dispatch.plan.to_dict()
     return answer(
         {
             "collection": plan["collection"],
             "fingerprint": plan["fingerprint"],
             "stages": plan["stages"],
             "indexes": plan["indexes"],
-            "queues": dict(house.plan.worker_groups()),
+            "queues": dict(house.dispatch.widest_plan.worker_groups()),
             "yaml": await to_thread.run_sync(lambda: house.config.flow.read_text("utf-8")),
         }
     )

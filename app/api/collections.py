@@ -49,7 +49,7 @@ async def describe(house: House) -> dict[str, Any]:
         "reasons": ready.reasons,
         "fingerprint": info.fingerprint,
         "generation": info.generation,
-        "shards": info.shards,
+        "shards": max(house.dispatch.directory.serving_shards.values(), default=0),
         "documents": dict(counts),
         "notes": await notes_of(house),
         "token": str(info.last_version),

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from app.api import training
+from app.api import following, training
 from app.api.body import is_multipart, media_type_of, read_json
 from app.api.documents import KeyHeader, TimeoutQuery, WaitQuery, accept
 from app.api.house import answer
@@ -73,7 +73,7 @@ async def index(
 )
 async def train(
     request: Request,
-    wait: training.WaitQuery = "no",
+    wait: following.WaitQuery = "no",
     timeout: TimeoutQuery = 60.0,  # noqa: ASYNC109 - a name of the interface
 ) -> Response:
     """Train the flow's components on one document per uploaded file ``docs``; none is stored."""

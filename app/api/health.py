@@ -56,14 +56,14 @@ async def ready(
 
 async def readiness(house: House) -> Health:
     """Look at broker, queues, shards and the versions of the workers."""
-    dispatch, plan = house.dispatch, house.plan
+    dispatch, plan = house.dispatch, house.dispatch.plan
     broker = await dispatch.is_broker_alive()
     serving = {queue: len(dispatch.directory.serving(queue)) for queue in plan.queues()}
     loaded = dispatch.directory.ready_shards()
     shards = {
-        index.queue(shard): (position, shard) in loaded
+        index.queue(target[1]): target in loaded
         for position, index in enumerate(plan.indexes)
-        for shard in range(index.shards)
+        for target in dispatch.directory.shards_of(position)
     }
     # Without a builder the index workers build: slower, but nothing is missing from answers.
     needed = [queue for queue in plan.queues() if queue != BUILD_QUEUE]

@@ -3,12 +3,15 @@
 import time
 from typing import Annotated, Any, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from app.api.house import House, answer, house_of
 from app.api.openapi import answers
+from app.api.problems import Problem
 from app.api.schemas.jobs import JobDocumentPage, JobPage, JobResult, ReplayResult
+from indexstore.layouts import Layouts
 from indexstore.ledger import Ledger
 from indexstore.model import Job, StoredDocument
 
@@ -89,6 +92,37 @@ async def retry(request: Request, job_id: str) -> Response:
     lost = await lost_of(house, job_id)
     queued = await house.ledger(Ledger.retry, house.plan.collection, list(lost)) if lost else []
     return answer({"queued": queued})
+
+
+@router.post(
+    "/{job_id}/cancel",
+    summary="Cancel a job",
+    response_model=None,
+    responses=answers(JobResult, 404, 409, 503),
+)
+async def cancel(request: Request, job_id: str) -> Response:
+    """End a job: what of it is searchable stays, what is not never will be.
+
+    A document that had an older content keeps that one. A training, a reindexing or a change of
+    shards that is cancelled leaves everything as it was.
+    """
+    house = house_of(request)
+    job = await house.ledger(Ledger.job, job_id)
+    if job.finished_at is not None:
+        raise Problem("conflict", f"the job has ended: it is {job.state}")
+    reindexings = await house.ledger(Ledger.open_jobs, house.plan.collection, kind="reindex")
+    if job.kind == "index" and reindexings:
+        raise Problem("conflict", "a reindexing is under way; cancel when its job has ended")
+    cancelled = await house.ledger(Ledger.cancel_job, house.plan.collection, job_id)
+    if job.kind == "reshard":
+        await to_thread.run_sync(_keep_shards, house)
+    return answer(job_of(cancelled))
+
+
+def _keep_shards(house: House) -> None:
+    layouts = Layouts(house.dispatch.ledger.database)
+    serving = {name: one.shards for name, one in layouts.read(house.plan.collection).items()}
+    layouts.want(house.plan.collection, serving)
 
 
 async def lost_of(house: House, job_id: str | None = None) -> dict[str, str | None]:

@@ -26,8 +26,10 @@ from app.api import (
     metrics,
     openapi,
     problems,
+    resharding,
     scroll,
     search,
+    snapshots,
     training,
 )
 from app.api.auth import Gate
@@ -43,18 +45,20 @@ from app.dispatch import Dispatch
 from app.settings import Settings, settings
 from compose.plan import Plan
 from compose.planning import load_plan
+from indexstore.layouts import Layouts
 from indexstore.ledger import Ledger
 from indexstore.migrations import migrate
 
 #: In the order in which routes are tried.
 RESOURCES = (
-    search, scroll, deleting, documents, training, blobs, collections, jobs, events, dead_letters,
-    encode, cluster, health, metrics, gnes_aliases,
+    search, scroll, deleting, documents, training, resharding, snapshots, blobs, collections, jobs,
+    events, dead_letters, encode, cluster, health, metrics, gnes_aliases,
 )  # fmt: skip
 BODIES = (
     SearchBody, BatchBody, RecommendBody, DocumentBody, PatchBody, DeleteBody,
     dead_letters.ReplayBody, scroll.ScrollBody, scroll.CountBody, scroll.FacetBody,
-    encode.EncodeBody, encode.EmbeddingsBody,
+    encode.EncodeBody, encode.EmbeddingsBody, resharding.ReshardBody,
+    snapshots.SnapshotBody, snapshots.RestoreBody,
 )  # fmt: skip
 
 
@@ -75,7 +79,7 @@ def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.house = house
-    app.state.metrics = Metrics(house.plan.collection)
+    app.state.metrics = Metrics(house.plan.collection, config.metrics_dir)
     for resource in RESOURCES:
         app.include_router(resource.router)
     docs.install(app)
@@ -136,6 +140,8 @@ def _open_ledger(config: Settings, plan: Plan) -> Ledger:
     config.data_dir.mkdir(parents=True, exist_ok=True)
     migrate(config.database_url)
     ledger = Ledger.open(config.database_url)
-    shards = max((index.shards for index in plan.indexes), default=1)
-    ledger.ensure_collection(plan.collection, fingerprint=plan.fingerprint, shards=shards)
+    declared = {index.name: index.shards for index in plan.indexes}
+    most = max(declared.values(), default=1)
+    ledger.ensure_collection(plan.collection, fingerprint=plan.fingerprint, shards=most)
+    Layouts(ledger.database).declare(plan.collection, declared)
     return ledger

@@ -126,8 +126,8 @@ async def _matching(house: House, body: ScrollBody, condition: CheckedFilter) ->
         limit=body.limit,
         **await now(house),
     )
-    stored = [await house.ledger(Ledger.get, house.plan.collection, doc_id) for doc_id in ids]
-    rows = [document_of(one) for one in stored if one is not None]
+    stored = await house.ledger(Ledger.some, house.plan.collection, ids)
+    rows = [document_of(one) for one in stored]
     return {"documents": rows, "cursor": encode_cursor(ids[-1]) if len(ids) == body.limit else None}
 
 

@@ -66,6 +66,7 @@ class Sketch:
             "valid": True,
             "faults": [],
             "svg": svg(self.flow),
+            "svg_down": svg(self.flow, down=True),
             "collection": self.plan.collection,
             "queues": dict(self.plan.worker_groups()),
         }

@@ -1,32 +1,29 @@
 """Training what a flow's components learn, and encoding a collection again with it."""
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.api.documents import TimeoutQuery, nothing_accepted, take_in
-from app.api.house import House, answer, house_of
+from app.api.following import Wait, WaitQuery, followed
+from app.api.house import House, house_of
 from app.api.intake import Intake
-from app.api.jobs import job_of
 from app.api.limits import check_timeout
 from app.api.openapi import answers, takes
 from app.api.problems import Problem
 from app.api.schemas.documents import DocumentBody
 from app.api.schemas.jobs import JobResult, TrainingResult
-from app.api.waiting import WhileConnected
 from compose.wire import codec
 from indexstore.generations import Generations
 from indexstore.ledger import Ledger
-from indexstore.model import Document, Job
+from indexstore.model import Document
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["training"])
 
 #: Documents of one training: a sample of as many says all that these components can learn.
 MOST_DOCUMENTS = 100_000
-Wait = Literal["no", "done"]
-WaitQuery = Annotated[Wait, Query(description="hold the answer back until the job has ended")]
 
 
 class TrainingIntake(Intake):
@@ -90,7 +87,7 @@ async def start(request: Request, *, wait: Wait, timeout_s: float) -> Response:
     blob = await to_thread.run_sync(lambda: house.media.put(codec.dumps(intake.documents)))
     job = await house.dispatch.open_job("train", total=len(intake.documents), payload=blob.name)
     refused = [{"index": bad.index, "reason": bad.reason} for bad in intake.refused]
-    return await _followed(request, job, {"refused": refused}, wait=wait, timeout_s=timeout_s)
+    return await followed(request, job, {"refused": refused}, wait=wait, timeout_s=timeout_s)
 
 
 @router.post(
@@ -113,14 +110,16 @@ async def reindex(
     name = house.collection(collection)
     check_timeout(timeout, house.limits, field="timeout")
     under_way = await house.ledger(Ledger.open_jobs, name, kind="reindex")
-    if await house.ledger(Ledger.open_jobs, name, kind="train"):
-        raise Problem("conflict", "a training is under way; reindex when its job has ended")
+    others = {"train": "a training", "reshard": "a change of shards", "restore": "a restore"}
+    for kind, what in others.items():
+        if await house.ledger(Ledger.open_jobs, name, kind=kind):
+            raise Problem("conflict", f"{what} is under way; reindex when its job has ended")
     if under_way:
         job = under_way[0]
     else:
         generation, shown = await to_thread.run_sync(_next_generation, house, name)
         job = await house.dispatch.open_job("reindex", total=shown, payload=str(generation))
-    return await _followed(request, job, {}, wait=wait, timeout_s=timeout)
+    return await followed(request, job, {}, wait=wait, timeout_s=timeout)
 
 
 def _next_generation(house: House, name: str) -> tuple[int, int]:
@@ -140,23 +139,3 @@ def _refuse_addresses(documents: list[dict[str, Any]]) -> None:
         if isinstance(medium, dict) and "blob" not in medium:
             detail = "training documents bring their media as base64, file or blob, not as url"
             raise Problem("unprocessable", detail)
-
-
-async def _followed(
-    request: Request, job: Job, more: dict[str, Any], *, wait: Wait, timeout_s: float
-) -> Response:
-    """Answer with the job: 202, or 200 when it was waited for and has ended.
-
-    Raises:
-        Problem: 422 when it has failed, with its reason.
-    """
-    if wait == "done":
-        async with WhileConnected(request):
-            job = await house_of(request).dispatch.finished(job.id, timeout_s)
-    if job.state == "failed":
-        raise Problem("unprocessable", job.error or "the job failed; see the workers' log")
-    return answer(
-        {**job_of(job), **more},
-        status=202 if job.finished_at is None else 200,
-        headers={"location": f"/v1/jobs/{job.id}"},
-    )

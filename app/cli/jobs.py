@@ -2,6 +2,7 @@
 
 import time
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.markup import escape
@@ -79,6 +80,29 @@ def watch(job_id: JobArgument, *, server: ServerOption = None, as_json: JsonOpti
     else:
         console.print(f"{job['state']}: {_done(job)} of {job['total']}")
     raise typer.Exit(ENDS.get(job["state"], ExitCode.OK))
+
+
+@cli.command("retry")
+def retry(job_id: JobArgument, *, server: ServerOption = None, as_json: JsonOption = False) -> None:
+    """Try the failed documents of a job again; follow it with `gnes jobs watch`."""
+    with client(server) as api:
+        answer = api.call("POST", f"/v1/jobs/{quote(job_id, safe='')}/retry")
+    emit(answer, as_json=as_json, show=lambda: console.print(f"queued {len(answer['queued'])}"))
+
+
+@cli.command("cancel")
+def cancel(
+    job_id: JobArgument, *, server: ServerOption = None, as_json: JsonOption = False
+) -> None:
+    """End a job: what of it is searchable stays, what is not never will be."""
+    with client(server) as api:
+        job = api.call("POST", f"/v1/jobs/{quote(job_id, safe='')}/cancel")
+    dropped = job["counts"].get("cancelled", 0)
+    emit(
+        job,
+        as_json=as_json,
+        show=lambda: console.print(f"{job['state']}: {dropped} documents dropped"),
+    )
 
 
 def _done(job: dict[str, Any]) -> int:

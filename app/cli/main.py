@@ -8,7 +8,22 @@ from pydantic import ValidationError
 from rich.markup import escape
 
 from app.api.version import VERSION
-from app.cli import config, demonstration, deployment, documents, flow, jobs, searching, training
+from app.cli import (
+    benching,
+    chaos,
+    config,
+    dead_letters,
+    demonstration,
+    deployment,
+    documents,
+    evaluating,
+    flow,
+    jobs,
+    resharding,
+    searching,
+    snapshots,
+    training,
+)
 from app.cli.common import ExitCode, UsageFaultError, console, errors
 from app.client import ClientError
 from app.supervisor.errors import SupervisorError
@@ -41,9 +56,22 @@ def gnes(
     del version
 
 
-for group in (deployment, documents, searching, training, flow, demonstration):
+for group in (
+    deployment,
+    documents,
+    searching,
+    training,
+    resharding,
+    evaluating,
+    benching,
+    chaos,
+    flow,
+    demonstration,
+):
     group.add_to(cli)
 cli.add_typer(jobs.cli, name="jobs", help="What is under way, and what has been done.")
+cli.add_typer(dead_letters.cli, name="dead-letters", help="Documents that could not be indexed.")
+cli.add_typer(snapshots.cli, name="snapshot", help="Keep a collection as it is; bring it back.")
 cli.add_typer(config.cli, name="config", help="The settings of this machine's deployment.")
 
 

@@ -1,27 +1,13 @@
 """`gnes train` and `gnes reindex`: let components learn, and encode everything again with it."""
 
-import time
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import orjson
 import typer
-from rich.progress import Progress as Bar
 
-from app.cli.common import (
-    CollectionOption,
-    ExitCode,
-    JsonOption,
-    ServerOption,
-    client,
-    console,
-    errors,
-    print_json,
-)
+from app.cli.common import CollectionOption, JsonOption, ServerOption, client
 from app.cli.documents import sources
-from app.cli.jobs import ENDS
-from app.client import Client
-from app.feed import OPEN, POLL_S
+from app.cli.following import collection_path, finish, followed
 
 
 def add_to(cli: typer.Typer) -> None:
@@ -45,11 +31,11 @@ def train(
     with client(server) as api:
         job = api.call(
             "POST",
-            f"/v1/collections/{_name(api, collection)}/train",
+            f"{collection_path(api, collection)}/train",
             body=body,
             headers={"Content-Type": "application/x-ndjson"},
         )
-        _finish(_followed(api, job, "training", quiet=as_json), as_json=as_json)
+        _finish(followed(api, job, "training", quiet=as_json), as_json=as_json)
 
 
 def reindex(
@@ -60,31 +46,9 @@ def reindex(
 ) -> None:
     """Encode all documents again, with what was learnt last, while searches go on."""
     with client(server) as api:
-        job = api.call("POST", f"/v1/collections/{_name(api, collection)}/reindex")
-        _finish(_followed(api, job, "encoding again", quiet=as_json), as_json=as_json)
-
-
-def _name(api: Client, collection: str | None) -> str:
-    return quote(collection or api.collection(), safe="")
-
-
-def _followed(api: Client, job: dict[str, Any], label: str, *, quiet: bool) -> dict[str, Any]:
-    """Return the job once it has ended."""
-    with Bar(console=errors, disable=quiet) as bar:
-        task = bar.add_task(label, total=1.0)
-        while job["state"] in OPEN:
-            time.sleep(POLL_S)
-            job = api.job(job["id"])
-            bar.update(task, completed=job["progress"])
-    return job
+        job = api.call("POST", f"{collection_path(api, collection)}/reindex")
+        _finish(followed(api, job, "encoding again", quiet=as_json), as_json=as_json)
 
 
 def _finish(job: dict[str, Any], *, as_json: bool) -> None:
-    """Print the job and exit by how it ended."""
-    if as_json:
-        print_json(job)
-    else:
-        console.print(f"{job['state']}: {job['total']} documents")
-        if job["error"]:
-            errors.print(f"[red]{job['kind']} failed:[/] {job['error']}", markup=True)
-    raise typer.Exit(ENDS.get(job["state"], ExitCode.OK))
+    finish(job, as_json=as_json, says=f"{job['total']} documents")

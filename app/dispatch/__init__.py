@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.dispatch.coalescer import Coalescer
+from app.dispatch.depths import Depths
 from app.dispatch.errors import NotReadyError, StageError
 from app.dispatch.exchange import Exchange
 from app.dispatch.inspections import Inspector
@@ -31,6 +32,7 @@ from compose.plan import Plan
 from compose.wire import presence
 from compose.wire.messages import SearchParams
 from compose.wire.presence import Announcement, Directory
+from indexstore.layouts import Layouts
 from indexstore.ledger import Ledger
 from indexstore.model import Acceptance, Deletion, Document, Job
 
@@ -52,11 +54,18 @@ class Dispatch:
     """
 
     def __init__(self, app: Any, *, settings: Settings, plan: Plan, ledger: Ledger) -> None:
-        self.plan = plan
+        self._plan = plan
         self.ledger = ledger
         self.settings = settings
         self.api_id = uuid.uuid4().hex
-        self.directory = Directory()
+        layouts = Layouts(ledger.database).read(plan.collection)
+        self.directory = Directory(
+            [
+                layouts[index.name].shards if index.name in layouts else index.shards
+                for index in plan.indexes
+            ]
+        )
+        self.depths = Depths(app)
         self._app = app
         self._publisher = Publisher()
         self._tasks: list[asyncio.Task[None]] = []
@@ -74,14 +83,16 @@ class Dispatch:
         self._writer = Writer(
             ledger=self.ledger,
             redis=self.redis,
-            plan=self.plan,
+            plan=self._plan,
             replies=self._replies,
             api_id=self.api_id,
         )
         exchange = Exchange(self._app, publisher=self._publisher, replies=self._replies)
-        runner = QueryRunner(exchange, plan=self.plan, api_id=self.api_id, directory=self.directory)
+        runner = QueryRunner(
+            exchange, plan=self._plan, api_id=self.api_id, directory=self.directory
+        )
         self.inspector = Inspector(
-            exchange, plan=self.plan, api_id=self.api_id, directory=self.directory
+            exchange, plan=self._plan, api_id=self.api_id, directory=self.directory
         )
         self._runner = runner
         self._vectors = self._coalescer(runner, _VECTOR_IN_FLIGHT)
@@ -100,6 +111,7 @@ class Dispatch:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await asyncio.to_thread(self._publisher.stop)
+        await asyncio.to_thread(self.depths.close)
         await self.redis.aclose()
 
     async def search(self, query: SearchQuery) -> SearchAnswer:
@@ -170,6 +182,16 @@ class Dispatch:
         """Return a job once it has ended, or as it is when the time is up."""
         return await self._writer.finished(job_id, timeout_s)
 
+    @property
+    def plan(self) -> Plan:
+        """The plan with as many shards as serve each index now."""
+        return self._plan.with_shards(self.directory.serving_shards)
+
+    @property
+    def widest_plan(self) -> Plan:
+        """The plan with all shards whose queues are in use, those that are being made as well."""
+        return self._plan.with_shards(self.directory.widest_shards)
+
     def workers(self) -> list[Announcement]:
         """Return what the live workers say of themselves."""
         return self.directory.workers
@@ -183,7 +205,7 @@ class Dispatch:
             return False
 
     def _params(self, query: SearchQuery) -> SearchParams:
-        kinds = {index.kind for index in self.plan.indexes}
+        kinds = {index.kind for index in self._plan.indexes}
         mode = query.mode or ("vector" if "vector" in kinds else "text")
         wanted = kinds if mode == "hybrid" else {mode}
         if not wanted <= kinds or (mode == "hybrid" and len(kinds) < 2):  # noqa: PLR2004

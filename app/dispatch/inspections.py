@@ -17,7 +17,7 @@ from app.dispatch.exchange import Crew, Exchange, Way, checked
 from compose.plan import Plan
 from compose.wire import names
 from compose.wire.chords import Call, Chord, fan_out
-from compose.wire.messages import Inspection
+from compose.wire.messages import Inspection, Target
 from compose.wire.presence import Directory
 
 Vectors = tuple[NDArray[np.float32], NDArray[np.float32]]  # rows (n, d) and their weights (n,)
@@ -115,24 +115,27 @@ class Inspector:
         Raises:
             NotReadyError: one is away.
         """
-        place = self._place(order.what)
+        index = self._plan.indexes[self._place(order.what)]
         ready = self._directory.ready_shards()
-        for shard, queue in enumerate(self._queues(order)):
-            if (place, shard) not in ready:
+        for target in self._targets(order):
+            if target not in ready:
                 raise NotReadyError(
-                    f"shard {shard} is away, and an answer without it would be wrong",
-                    f"start `celery -A app worker -Q {queue}`",
+                    f"shard {target[1]} is away, and an answer without it would be wrong",
+                    f"start `celery -A app worker -Q {index.queue(target[1])}`",
                 )
+
+    def _targets(self, order: Inspection) -> list[Target]:
+        return self._directory.shards_of(self._place(order.what))
 
     def _queues(self, order: Inspection) -> list[str]:
         index = self._plan.indexes[self._place(order.what)]
-        return [index.queue(shard) for shard in range(index.shards)]
+        return [index.queue(target[1]) for target in self._targets(order)]
 
     def _send(self, app: Any, order: Inspection) -> None:
-        place = self._place(order.what)
+        index = self._plan.indexes[self._place(order.what)]
         headers = [
-            Call(names.INSPECT, queue, replace(order, target=(place, shard)).to_wire())
-            for shard, queue in enumerate(self._queues(order))
+            Call(names.INSPECT, index.queue(target[1]), replace(order, target=target).to_wire())
+            for target in self._targets(order)
         ]
         payload = {"reply_to": self._api_id, "batch_id": order.batch_id}
         body = Call(names.GATHER, names.REDUCE_QUEUE, payload)

@@ -19,8 +19,8 @@ from app.dispatch.model import BatchKey, SearchAnswer, SearchQuery
 from compose.plan import Plan
 from compose.wire import chords, names
 from compose.wire.chords import Call
-from compose.wire.locating import first_waiting
-from compose.wire.messages import QueryBatch, Reply, SearchParams
+from compose.wire.lengths import lengths
+from compose.wire.messages import QueryBatch, Reply, SearchParams, Target
 from compose.wire.presence import Directory
 from compose.wire.scatter import order_of, scatter
 
@@ -138,7 +138,7 @@ class QueryRunner:
         batch = replace(batch, stage=len(self._plan.stages))
         return _with_vectors(batch, self._plan, queries)
 
-    def _targets(self, mode: str) -> tuple[tuple[tuple[int, int], ...], int]:
+    def _targets(self, mode: str) -> tuple[tuple[Target, ...], int]:
         """Return the shards to ask and how many cannot be asked.
 
         Raises:
@@ -159,12 +159,9 @@ class QueryRunner:
             )
         return targets, len(wanted) - len(targets)
 
-    def _wanted(self, mode: str) -> list[tuple[int, int]]:
-        return [
-            (position, shard)
-            for position in self._plan.asked(mode)
-            for shard in range(self._plan.indexes[position].shards)
-        ]
+    def _wanted(self, mode: str) -> list[Target]:
+        asked = self._plan.asked(mode)
+        return [target for index in asked for target in self._directory.shards_of(index)]
 
     async def _answer(self, batch: QueryBatch) -> Reply:
         """Publish the batch and await its reply; a partial one shortly before the deadline."""
@@ -240,19 +237,17 @@ class QueryRunner:
         path = self._path(stages, batch.targets)
         found = self._directory.holder_of(batch.batch_id)
         try:
-            ask = partial(first_waiting, queues=[queue for _, queue in path])
+            ask = partial(_first_waiting, queues=[queue for _, queue in path])
             found = found or await self._exchange.call(ask, timeout_s=_LOCATE_S)
         except NotReadyError:
             pass  # the path says enough
         here = [step for step in path if step[1] == found]
         return self._late_on(here or path, time.time() - since)
 
-    def _path(
-        self, stages: Sequence[Any], targets: Sequence[tuple[int, int]]
-    ) -> list[tuple[str, str]]:
+    def _path(self, stages: Sequence[Any], targets: Sequence[Target]) -> list[tuple[str, str]]:
         """Return (stage, queue) of every step that a batch has before it."""
         path = [(stage.kind, stage.queue) for stage in stages]
-        path += [("search", self._plan.indexes[index].queue(shard)) for index, shard in targets]
+        path += [("search", self._plan.indexes[index].queue(shard)) for index, shard, _ in targets]
         return [*path, ("reduce", names.REDUCE_QUEUE)] if targets else path
 
     def _late_on(self, path: Sequence[tuple[str, str]], waited_s: float) -> DeadlineError:
@@ -265,6 +260,13 @@ class QueryRunner:
         stage, queue = (orphans or silent or path)[0]
         workers = len(self._directory.serving(queue))
         return DeadlineError(stage, queue, waited_s, workers)
+
+
+def _first_waiting(app: Any, *, queues: Sequence[str]) -> str | None:
+    """Return the first of some queues in which messages wait; None when in none."""
+    with app.pool.acquire(block=True, timeout=1) as connection:
+        waiting = lengths(connection, queues)
+    return next((queue for queue in queues if waiting[queue]), None)
 
 
 def _reduce(app: Any, *, parts: list[Any], order: Mapping[str, Any]) -> None:

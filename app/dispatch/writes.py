@@ -160,7 +160,8 @@ class Writer:
                 workers = await presence.read(self._redis)
         except (RedisError, OSError):
             return []
-        return [shard["applied_seq"] for worker in workers for shard in worker.shards]
+        rows = (shard for worker in workers for shard in worker.shards)
+        return [shard["applied_seq"] for shard in rows if shard["serves"]]
 
     async def _nudge(self, command: str, key: str) -> None:
         """Wake who works on it; they poll as well, so a broker that is away costs only time."""

@@ -15,17 +15,46 @@ from compose.render.processes import Process, group_name, processes, worker
 MOST_WORKERS = 256
 """Of one queue: a typing error in `gnes scale` must not take the machine down."""
 
+GONE_S = 10.0
+"""A queue that nothing is sent to any more keeps its workers so long: what was sent is answered."""
+
 
 class Fleet:
     """All processes of a deployment but its broker."""
 
-    def __init__(self, supervisor: Supervisor, plan: Plan, env: Mapping[str, str]) -> None:
-        self._supervisor, self._plan, self._env = supervisor, plan, env
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        plan: Plan,
+        env: Mapping[str, str],
+        *,
+        api: Mapping[str, str],
+    ) -> None:
+        self._supervisor, self._plan, self._env, self._api = supervisor, plan, env, api
+        self._gone_at: dict[str, float] = {}
 
     def start(self) -> None:
         """Start every process of the flow."""
         for process in processes(self._plan):
             self._supervisor.add(self._spec(process))
+
+    def resize(self, plan: Plan, now: float) -> None:
+        """Have workers for the shards of another layout, and in a while none for those gone.
+
+        Args:
+            plan: the flow's, with all shards whose queues are in use.
+            now: seconds, from any clock that runs on.
+        """
+        before, after = set(self._plan.queues()), dict(plan.worker_groups())
+        self._plan = plan
+        self._gone_at = {q: at for q, at in self._gone_at.items() if q not in after}
+        self._gone_at |= {queue: now for queue in before if queue not in after}
+        for queue in after.keys() - before:
+            self._scale_queue(queue, after[queue])
+        for queue, at in list(self._gone_at.items()):
+            if now - at > GONE_S:
+                self._scale_queue(queue, 0)
+                del self._gone_at[queue]
 
     def scale(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Start or retire workers until each queue named in ``counts`` has so many.
@@ -67,9 +96,8 @@ class Fleet:
         command = tuple(Template(word).safe_substitute(known) for word in process.argv)
         threads = {"OMP_NUM_THREADS": str(threads_of(self._plan, process.queue))}
         group = group_name(process.queue or process.name)
-        return ProcessSpec(
-            process.name, command, {**threads, **self._env}, process.queue or "", group
-        )
+        env = {**threads, **self._env, **({} if process.queue else self._api)}
+        return ProcessSpec(process.name, command, env, process.queue or "", group)
 
 
 def _number(name: str, value: Any) -> int:

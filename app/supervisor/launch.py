@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
@@ -20,14 +20,18 @@ from app.supervisor.deployment import DataFolder, DeploymentState, make_scratch
 from app.supervisor.errors import AddressError, FlowFileError, PortInUseError, StartFailedError
 from app.supervisor.fleet import Fleet
 from app.supervisor.logs import Screen, tail
+from app.supervisor.shards import Shards
 from app.supervisor.supervisor import Supervisor
 from compose.plan import Plan
 from compose.planning import load_plan
 from compose.render.procfile import procfile
+from indexstore.errors import IndexStoreError
 from indexstore.migrations import migrate
 
 GIVE_UP_DEATHS = 4
 """A process that died so often before the deployment was ever ready will not run by itself."""
+LOOK_S = 1.0
+"""How often it is looked whether an index has got, or shall get, another number of shards."""
 PROBE_S = 0.5
 """How long a probe waits for its answer, and how long the next one waits after it."""
 
@@ -49,19 +53,20 @@ class Launch:
         self._folder = DataFolder(config.data_dir)
         self._started_at = time.time()
         self._is_ready = False
-        self._probed_at = 0.0
+        self._probed_at = self._looked_at = 0.0
 
     def run(self, *, embed_broker: bool) -> None:
         """Run the deployment until a signal or a command ends it.
 
         Raises: SupervisorError and compose's FlowError, before or while starting; nothing is left.
         """
-        plan = plan_at(self._config.flow)
+        flow = plan_at(self._config.flow)
         if "port" not in self._config.model_fields_set:  # flag and environment go before the flow
-            self._config = self._config.model_copy(update={"port": plan.port})
+            self._config = self._config.model_copy(update={"port": flow.port})
         with self._held_folder() as lock:
             check_address(self._config.host, self._config.port)
             migrate(self._config.database_url)
+            self._shards = Shards.declare(self._config.database_url, flow)
             scratch = make_scratch()
             self._control = scratch / "control.sock"
             supervisor = Supervisor(
@@ -73,7 +78,7 @@ class Launch:
             )
             self._supervisor, self._scratch = supervisor, scratch
             with supervisor:
-                self._start(plan, embed_broker=embed_broker)
+                self._start(self._shards.plan(), embed_broker=embed_broker)
                 supervisor.run(self._tick)
                 self._events.say("stopping: every process may finish its task first")
 
@@ -94,7 +99,9 @@ class Launch:
             broker = EmbeddedBroker.beside(self._folder.broker, self._scratch)
             self._broker_url = broker.url
             broker.wait(supervisor.add(broker.spec()), supervisor.turn)
-        fleet = Fleet(supervisor, plan, self._environment())
+        self._fleet = fleet = Fleet(
+            supervisor, plan, self._environment(), api=self._environment_of_api()
+        )
         self._folder.procfile.write_text(procfile(plan, source=str(self._config.flow)))
         supervisor.serve(self._control, {
             "stop": self._stop,
@@ -118,7 +125,20 @@ class Launch:
             "PATH": os.pathsep.join(paths),
             "PYTHONPATH": os.pathsep.join(modules),
             "PYTHONUNBUFFERED": "1",
+            "PROMETHEUS_MULTIPROC_DIR": str(self._counts()),
         }
+
+    def _counts(self) -> Path:
+        """Return where all processes keep what they count, so that the API can tell of all."""
+        folder = self._scratch / "metrics"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def _environment_of_api(self) -> dict[str, str]:
+        """Return what the API is told besides: how many of it share the port."""
+        if self._config.api_processes == 1:
+            return {}
+        return {"WEB_CONCURRENCY": str(self._config.api_processes)}  # a name of uvicorn's
 
     def _write_state(self) -> None:
         self._folder.write_state(self._state())
@@ -141,7 +161,8 @@ class Launch:
         return {"stopping": True}
 
     def _tick(self) -> bool:
-        """Look whether the deployment has become ready, until it has."""
+        """Look whether the deployment has become ready, until it has; follow its shards."""
+        self._follow_shards()
         if not self._is_ready and time.monotonic() - self._probed_at > PROBE_S:
             self._give_up_on_the_hopeless()
             self._is_ready = answers(f"{url_of(self._config.host, self._config.port)}/readyz")
@@ -150,6 +171,13 @@ class Launch:
                 self._write_state()
                 self._events.ready(self._state())
         return True
+
+    def _follow_shards(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at > LOOK_S:
+            self._looked_at = now
+            with suppress(IndexStoreError):  # the next look may find the database again
+                self._fleet.resize(self._shards.plan(), now)
 
     def _give_up_on_the_hopeless(self) -> None:
         for child in self._supervisor.children():

@@ -1,11 +1,12 @@
 """Which queues each box of a drawing stands for, so that a drawing can show what happens there."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from compose.flow import Flow, Step
 from compose.plan import REDUCE_QUEUE, IndexPlan, Plan
 from compose.render.drawing import draw
-from compose.routing import Node, is_layered, route
+from compose.routing import Graph, Node, is_layered, route
 
 
 def queues_of_boxes(flow: Flow, plan: Plan) -> dict[str, tuple[str, ...]]:
@@ -19,16 +20,38 @@ def queues_of_boxes(flow: Flow, plan: Plan) -> dict[str, tuple[str, ...]]:
     return {box: queues for box, queues in pairs if box in named and queues}
 
 
+def resized(flow: Flow, plan: Plan) -> Flow:
+    """Return the flow with as many shards as the plan says: their number may have been changed."""
+    shards = {index.name: index.shards for index in plan.indexes}
+    steps = (
+        replace(step, shards=shards[step.id.lower()], replicas=step.index_replicas)
+        if step.service == "Indexer" and step.id.lower() in shards
+        else step
+        for step in flow.steps
+    )
+    return replace(flow, steps=tuple(steps))
+
+
 def _layered(flow: Flow, plan: Plan) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for node in route(flow).nodes:
+    graph = route(flow)
+    merging = _merging(graph)
+    for node in graph.nodes:
         for replica in range(node.replicas):
             name = node.id if node.replicas == 1 else f"{node.id}_{replica}"
-            yield name, _behind(node, replica, plan)
+            yield name, (REDUCE_QUEUE,) if node.id in merging else _behind(node, replica, plan)
+
+
+def _merging(graph: Graph) -> set[str]:
+    """Return the routers that merge what shards answer; others of their kind only hand on."""
+    merging: set[str] = set()
+    for edge in graph.edges:  # they stand in the order of their targets
+        is_after = edge.source.service == "Indexer" or edge.source.id in merging
+        if is_after and "Reduce" in edge.target.router:
+            merging.add(edge.target.id)
+    return merging
 
 
 def _behind(node: Node, replica: int, plan: Plan) -> tuple[str, ...]:
-    if "Reduce" in node.router:
-        return (REDUCE_QUEUE,) if REDUCE_QUEUE in plan.queues() else ()
     if node.step is None:
         return ()
     index = _index_of(node.step, plan)

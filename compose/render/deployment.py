@@ -70,9 +70,9 @@ def service_name(queue: str) -> str:
     return group_name(queue).replace("_", "-").lower()[:63].strip("-")
 
 
-def worker_ping(service: ContainerService, *, host: str) -> str:
-    """Return the command that asks a worker whether it still answers; ``host`` is its hostname."""
-    return f"celery -A app inspect ping -d {group_name(service.queue or '')}@{host} --timeout 5"
+def worker_probe(service: ContainerService) -> tuple[str, ...]:
+    """Return a command that fails unless the worker of its container works."""
+    return ("python", "-m", "app.probe", service.queue or "")
 
 
 def api_probe(path: str) -> tuple[str, ...]:

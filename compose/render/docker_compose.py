@@ -21,7 +21,7 @@ from compose.render.deployment import (
     container_services,
     heading,
     settings,
-    worker_ping,
+    worker_probe,
 )
 from compose.render.yaml_text import Alias, Anchored, dump
 
@@ -95,8 +95,7 @@ def _service(service: ContainerService, plan: Plan) -> dict[str, Any]:
         made["ports"] = [f"${{GNES_PORT:-{plan.port}}}:{API_PORT}"]
         made["healthcheck"] = _check(["CMD", *api_probe("/livez")])
         return made
-    # Compose must not read the container's own variable as one of its own: hence two dollars.
-    made["healthcheck"] = _check(["CMD-SHELL", worker_ping(service, host="$$HOSTNAME")])
+    made["healthcheck"] = _check(["CMD", *worker_probe(service)])
     made["deploy"] = {"replicas": service.replicas}
     return made
 

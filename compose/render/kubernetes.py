@@ -19,7 +19,7 @@ from compose.render.deployment import (
     container_services,
     heading,
     settings,
-    worker_ping,
+    worker_probe,
 )
 from compose.render.dockerfile import UID
 from compose.render.flow_yaml import flow_yaml
@@ -217,7 +217,7 @@ def _api_probes() -> dict[str, Any]:
 
 
 def _worker_probes(service: ContainerService) -> dict[str, Any]:
-    command = ["sh", "-c", worker_ping(service, host="$HOSTNAME")]
+    command = list(worker_probe(service))
 
     def ping(**timing: int) -> dict[str, Any]:
         return {"exec": {"command": command}, "timeoutSeconds": 20, **timing}

@@ -1,96 +1,182 @@
-"""A flow as SVG: drawn here, so that no page needs a script to show it."""
+"""A flow as SVG: drawn here, so that no page needs a script to show it.
+
+Everything is placed along the way of a message (``u``) and across it (``v``); which of them is x is
+decided last, so that a drawing runs from left to right or, for narrow pages, from the top down.
+"""
 
 from collections import defaultdict
+from dataclasses import dataclass
 from html import escape
 
 from compose.flow import Flow
 from compose.render.drawing import COLOURS, Arrow, Box, Drawing, draw
 
-#: Sizes in pixels.
-_WIDTH, _LINE, _PADDING, _GAP_X, _GAP_Y, _MARGIN = 150, 16, 10, 70, 18, 16
-#: Room over the drawing for the arrows that lead back to the frontend.
-_RETURN = 40
-_Place = tuple[float, float, float]
+#: Sizes in pixels: of boxes, between them, around all, and of the lane that leads back.
+_WIDTH, _LINE, _PADDING, _ALONG, _ACROSS, _MARGIN, _LANE = 150, 16, 10, 70, 22, 14, 26
+_NARROW, _ALONG_DOWN = 142, 46
+_LETTERS = {_WIDTH: 20, _NARROW: 18}
+_ROUND = 10
+_INK, _ARROW = "#1c1c1c", "#607080"
+
+Point = tuple[float, float]
 
 
-def svg(flow: Flow) -> str:
-    """Return the drawing of a flow as one SVG element, from left to right."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a box is: its corner and its size, along and across."""
+
+    u: float
+    v: float
+    along: float
+    across: float
+
+    @property
+    def middle(self) -> float:
+        """Its middle across."""
+        return self.v + self.across / 2
+
+
+def svg(flow: Flow, *, down: bool = False) -> str:
+    """Return the drawing of a flow as one SVG element, from left to right or from the top down."""
     drawing = draw(flow)
-    places, width, height = _places(drawing)
-    boxes = "".join(_box(box, places[box.id]) for box in drawing.boxes)
-    arrows = "".join(_arrow(arrow, places) for arrow in drawing.arrows)
+    sheet = _Sheet.of(drawing, down=down)
+    boxes = "".join(sheet.box(box) for box in drawing.boxes)
+    arrows = "".join(sheet.arrow(arrow) for arrow in drawing.arrows)
     title = escape(f"Workflow of {flow.name}")
+    width, height = sheet.size
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{title}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
         f'font-family="system-ui, sans-serif" font-size="12"><title>{title}</title>'
         '<defs><marker id="gnes-tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" '
-        'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="#607080"/></marker></defs>'
+        f'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="{_ARROW}"/></marker></defs>'
         f"{arrows}{boxes}</svg>\n"
     )
 
 
-def _height(box: Box) -> float:
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """The places of all boxes, and the paper they are on."""
+
+    down: bool
+    places: dict[str, _Place]
+    columns: dict[str, int]
+    size: Point
+
+    @classmethod
+    def of(cls, drawing: Drawing, *, down: bool) -> "_Sheet":
+        """Place the boxes of a drawing: a layer after the other, each in the middle."""
+        layers: dict[int, list[Box]] = defaultdict(list)
+        for box in drawing.boxes:
+            layers[box.layer].append(box)
+        widest = max(
+            sum(_across(box, down) + _ACROSS for box in layer) for layer in layers.values()
+        )
+        places: dict[str, _Place] = {}
+        u = float(_MARGIN)
+        for number in sorted(layers):
+            layer = layers[number]
+            along = max(_along(box, down) for box in layer)
+            used = sum(_across(box, down) + _ACROSS for box in layer)
+            v = _MARGIN + _LANE + (widest - used) / 2
+            for box in layer:
+                across = _across(box, down)
+                places[box.id] = _Place(u, v, along if down else _along(box, down), across)
+                v += across + _ACROSS
+            u += along + (_ALONG_DOWN if down else _ALONG)
+        # The last gap has room for the lane that leads back.
+        length, breadth = u - (_ALONG_DOWN if down else _ALONG) + _LANE, widest + _MARGIN + _LANE
+        columns = {box.id: len(layers[box.layer]) for box in drawing.boxes}
+        return cls(down, places, columns, (breadth, length) if down else (length, breadth))
+
+    def box(self, box: Box) -> str:
+        """Return a box with its lines of text."""
+        place = self.places[box.id]
+        x, y = self._xy((place.u, place.v))
+        width, height = self._xy((place.along, place.across))
+        fill, line = COLOURS[box.kind]
+        radius = height / 2 if box.is_router else 6
+        first = y + (height - len(box.lines) * _LINE) / 2
+        most = _LETTERS[_NARROW if self.down else _WIDTH]
+        texts = "".join(
+            f'<text x="{x + width / 2:.0f}" y="{first + _LINE * (row + 0.75):.0f}" '
+            f'text-anchor="middle" fill="{_INK}"{weight}>{escape(_short(text, most))}</text>'
+            for row, text in enumerate(box.lines)
+            for weight in ["" if row else ' font-weight="600"']
+        )
+        return (
+            f'<g data-node="{escape(box.id)}" data-kind="{box.kind}">'
+            f"<title>{escape(' · '.join(box.lines))}</title>"
+            f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{height:.0f}" '
+            f'rx="{radius:.0f}" fill="{fill}" stroke="{line}" stroke-width="1.5"/>{texts}</g>'
+        )
+
+    def arrow(self, arrow: Arrow) -> str:
+        """Return a line from box to box, or along the lane back to the frontend."""
+        source, target = self.places[arrow.source], self.places[arrow.target]
+        dash = "" if arrow.label.lower().startswith("push") else ' stroke-dasharray="5 3"'
+        if target.u > source.u:
+            path = self._forth(source, target)
+        else:
+            path = self._back(source, target, is_alone=self.columns[arrow.source] == 1)
+        return (
+            f'<path d="{path}" fill="none" stroke="{_ARROW}" stroke-width="1.2"{dash} '
+            f'marker-end="url(#gnes-tip)"><title>{escape(arrow.label)}</title></path>'
+        )
+
+    def _forth(self, source: _Place, target: _Place) -> str:
+        start, end = (source.u + source.along, source.middle), (target.u - 1, target.middle)
+        bend = (_ALONG_DOWN if self.down else _ALONG) / 2
+        near, far = (start[0] + bend, start[1]), (end[0] - bend, end[1])
+        return f"M{self._at(start)}C{' '.join(map(self._at, (near, far, end)))}"
+
+    def _back(self, source: _Place, target: _Place, *, is_alone: bool) -> str:
+        """Go round everything; who stands beside others leaves by the far side, else by the top."""
+        lane, home = float(_MARGIN), target.u + target.along / 2
+        end = (home, target.v - 1)
+        if is_alone:
+            turn = source.u + source.along / 2
+            begin = [(turn, source.v)]
+        else:
+            # Words may stand under a box.
+            turn = source.u + source.along + (_LANE - 4 if self.down else _LANE / 2)
+            begin = [(source.u + source.along, source.middle), (turn, source.middle)]
+        return self._rounded([*begin, (turn, lane), (home, lane), end])
+
+    def _rounded(self, points: list[Point]) -> str:
+        """Return straight lines through points, with round corners."""
+        path = f"M{self._at(points[0])}"
+        for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+            path += f"L{self._at(_towards(corner, before))}Q{self._at(corner)} "
+            path += self._at(_towards(corner, after))
+        return f"{path}L{self._at(points[-1])}"
+
+    def _xy(self, point: Point) -> Point:
+        return (point[1], point[0]) if self.down else point
+
+    def _at(self, point: Point) -> str:
+        x, y = self._xy(point)
+        return f"{x:.0f} {y:.0f}"
+
+
+def _lines(box: Box) -> float:
     return len(box.lines) * _LINE + 2 * _PADDING
 
 
-def _places(drawing: Drawing) -> tuple[dict[str, _Place], float, float]:
-    """Return x, y and height of each box, then the size of the whole."""
-    columns: dict[int, list[Box]] = defaultdict(list)
-    for box in drawing.boxes:
-        columns[box.layer].append(box)
-    tallest = max(sum(_height(box) + _GAP_Y for box in column) for column in columns.values())
-    places: dict[str, _Place] = {}
-    for layer, column in columns.items():
-        used = sum(_height(box) + _GAP_Y for box in column)
-        y = _MARGIN + _RETURN + (tallest - used) / 2
-        for box in column:
-            places[box.id] = (_MARGIN + layer * (_WIDTH + _GAP_X), y, _height(box))
-            y += _height(box) + _GAP_Y
-    width = 2 * _MARGIN + (max(columns) + 1) * (_WIDTH + _GAP_X) - _GAP_X
-    return places, width, 2 * _MARGIN + _RETURN + tallest - _GAP_Y
+def _along(box: Box, down: bool) -> float:
+    return _lines(box) if down else _WIDTH
 
 
-def _box(box: Box, place: _Place) -> str:
-    x, y, height = place
-    fill, line = COLOURS[box.kind]
-    radius = height / 2 if box.is_router else 6
-    texts = "".join(
-        f'<text x="{x + _WIDTH / 2:.0f}" y="{y + _PADDING + _LINE * (row + 0.75):.0f}" '
-        f'text-anchor="middle" fill="#1c1c1c"{weight}>{escape(_short(text))}</text>'
-        for row, text in enumerate(box.lines)
-        for weight in ["" if row else ' font-weight="600"']
-    )
-    return (
-        f'<g data-node="{escape(box.id)}"><title>{escape(" · ".join(box.lines))}</title>'
-        f'<rect x="{x:.0f}" y="{y:.0f}" width="{_WIDTH}" height="{height:.0f}" '
-        f'rx="{radius:.0f}" fill="{fill}" stroke="{line}" stroke-width="1.5"/>{texts}</g>'
-    )
+def _across(box: Box, down: bool) -> float:
+    return _NARROW if down else _lines(box)
 
 
-def _short(text: str) -> str:
-    most = 20
+def _towards(corner: Point, other: Point) -> Point:
+    """Return the point a little way from a corner towards another point."""
+    gap = max(abs(other[0] - corner[0]), abs(other[1] - corner[1]))
+    part = min(_ROUND, gap / 2) / gap if gap else 0.0
+    return (corner[0] + (other[0] - corner[0]) * part, corner[1] + (other[1] - corner[1]) * part)
+
+
+def _short(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _arrow(arrow: Arrow, places: dict[str, _Place]) -> str:
-    x1, y1, height1 = places[arrow.source]
-    x2, y2, height2 = places[arrow.target]
-    dash = "" if arrow.label.lower().startswith("push") else ' stroke-dasharray="5 3"'
-    if x2 > x1:
-        start, end = (x1 + _WIDTH, y1 + height1 / 2), (x2 - 1, y2 + height2 / 2)
-        bend = _GAP_X / 2
-        path = (
-            f"M{start[0]:.0f} {start[1]:.0f}C{start[0] + bend:.0f} {start[1]:.0f} "
-            f"{end[0] - bend:.0f} {end[1]:.0f} {end[0]:.0f} {end[1]:.0f}"
-        )
-    else:  # back to the frontend, over everything else
-        start, end = (x1 + _WIDTH / 2, y1), (x2 + _WIDTH / 2, y2 - 1)
-        path = (
-            f"M{start[0]:.0f} {start[1]:.0f}C{start[0]:.0f} {_MARGIN} "
-            f"{end[0]:.0f} {_MARGIN} {end[0]:.0f} {end[1]:.0f}"
-        )
-    return (
-        f'<path d="{path}" fill="none" stroke="#607080" stroke-width="1.2"{dash} '
-        f'marker-end="url(#gnes-tip)"><title>{escape(arrow.label)}</title></path>'
-    )

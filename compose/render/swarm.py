@@ -18,7 +18,7 @@ from compose.render.deployment import (
     container_services,
     heading,
     settings,
-    worker_ping,
+    worker_probe,
 )
 from compose.render.yaml_text import Alias, Anchored, dump
 
@@ -94,7 +94,7 @@ def _service(service: ContainerService, plan: Plan, *, networks: list[str]) -> d
         made["ports"] = [f"{plan.port}:{API_PORT}"]
         test = ["CMD", *api_probe("/livez")]
     else:
-        test = ["CMD-SHELL", worker_ping(service, host="$$HOSTNAME")]
+        test = ["CMD", *worker_probe(service)]
     made["healthcheck"] = {"test": test, "interval": "60s", "timeout": "15s", "retries": 3}
     made["deploy"] = _deploy(service.replicas)
     return made

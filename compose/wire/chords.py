@@ -8,6 +8,7 @@ part can be told by one script (``app.chord_backend``).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,7 @@ from uuid import uuid4
 #: Header of a message whose sender awaits the answer and asks again when a worker dies with it.
 #: So the broker need not remember it once it was taken.
 AWAITED: Final = "awaited"
+SENT_AT: Final = "sent_at"  # header: when it was sent, in seconds since the epoch
 CHORD_EXPIRES_S: Final = 3_600  # longer than any chord lives; index windows end in minutes
 CLOSED_EXPIRES_S: Final = 120  # a header task delivered again comes sooner
 
@@ -107,6 +109,7 @@ def send(
         kwargsrepr="",
         **options,
     )
+    message.headers[SENT_AT] = time.time()
     if awaited:
         message.headers[AWAITED] = True
     with app.producer_or_acquire(producer) as publisher:

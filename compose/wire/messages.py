@@ -16,7 +16,19 @@ from numpy.typing import NDArray
 
 from compose.wire.codec import WireFormatError
 
-WIRE_VERSION: Final = 1
+WIRE_VERSION: Final = 2
+
+#: A shard as messages name it: index of the flow, shard, and of how many. So that a worker that
+#: serves another layout can only refuse, never answer with another range of documents.
+Target = tuple[int, int, int]
+NOBODY: Final[Target] = (-1, -1, 0)
+
+
+def target_of(wire: Any) -> Target:
+    """Return a target as it is after the wire, where it is a list."""
+    index, shard, of = wire
+    return int(index), int(shard), int(of)
+
 
 Mode = Literal["vector", "text", "hybrid"]
 
@@ -59,7 +71,7 @@ class SearchParams(Message):
     score_threshold: float | None = None
     filter: Mapping[str, Any] | None = None
     exclude: tuple[str, ...] = ()  # documents never to return, such as those asked by id
-    slack: int = 8  # further documents a shard sends, against those that reduce must drop
+    slack: int = 4  # further documents a shard sends, against those that reduce must drop
     exact: bool = False
     ef: int | None = None
     group_size: int = 3
@@ -86,8 +98,8 @@ class QueryBatch(Message):
     deadline: float  # epoch seconds
     queries: int
     params: Mapping[str, Any]  # SearchParams as wire data
-    targets: tuple[tuple[int, int], ...]  # (index of the flow, shard) asked
-    target: tuple[int, int] = (-1, -1)  # the one that this copy is for
+    targets: tuple[Target, ...]  # the shards asked
+    target: Target = NOBODY  # the one that this copy is for
     absent: int = 0  # shards not asked because nobody serves them
     min_seq: int = 0
     generation: int = 0
@@ -189,7 +201,21 @@ class Inspection(Message):
     arguments: Mapping[str, Any]
     min_seq: int
     deadline: float
-    target: tuple[int, int] = (-1, -1)
+    target: Target = NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class WordReport(Message):
+    """What one shard of a full-text index tells the others: how rare words are in it.
+
+    ``hashes`` uint32 (w,) are its words, ``counts`` int32 (w,) the documents that hold each;
+    ``tokens`` int64 (2,) the words and the pairs of unspaced script in all of its documents.
+    """
+
+    documents: int
+    tokens: NDArray[np.int64]
+    hashes: NDArray[np.uint32]
+    counts: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +226,7 @@ class DocumentItem(Message):
     content_version: int
     modality: str
     content: Mapping[str, Any]
+    accepted_at: float = 0.0  # epoch seconds; 0 where it is encoded again
     positions: NDArray[np.int32] | None = None
     weights: NDArray[np.float32] | None = None
     spans: NDArray[np.int32] | NDArray[np.float32] | None = None
@@ -210,23 +237,11 @@ class DocumentItem(Message):
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     error: str | None = None
 
-    @classmethod
-    def with_vector(
-        cls,
-        doc_id: str,
-        content_version: int,
-        *,
-        modality: str,
-        content: Mapping[str, Any],
-        vector: NDArray[np.float32],
-    ) -> DocumentItem:
-        """Return a document that brings its own vector: one chunk, and nothing left to encode."""
-        text = content.get("text") or ""
-        return cls(
-            doc_id,
-            content_version,
-            modality,
-            content,
+    def with_vector(self, vector: NDArray[np.float32]) -> DocumentItem:
+        """Return the document with a vector that it brings: one chunk, nothing left to encode."""
+        text = self.content.get("text") or ""
+        return replace(
+            self,
             positions=np.zeros(1, np.int32),
             weights=np.ones(1, np.float32),
             spans=np.array([[0, len(text)]], np.int32),

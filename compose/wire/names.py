@@ -16,6 +16,8 @@ INDEX: Final = "gnes.index"
 FINISH: Final = "gnes.finish"
 BUILD: Final = "gnes.build"
 TRAIN: Final = "gnes.train"
+SNAPSHOT: Final = "gnes.snapshot"
+RESTORE: Final = "gnes.restore"
 
 FETCH: Final = "gnes.fetch"
 FETCH_QUEUE: Final = "fetch"
@@ -56,14 +58,19 @@ def broker_life_key(collection: str) -> str:
     return f"gnes:life:{collection}"
 
 
+def words_key(collection: str, index: str, generation: int, shards: int) -> str:
+    """Return the hash in which the shards of a full-text index tell what words they hold."""
+    return f"gnes:words:{collection}:{index}:{generation}:{shards}"
+
+
 def build_lease(collection: str, index: int, shard: int) -> str:
     """Return the lease under which one worker builds segments of a shard."""
     return f"build:{collection}:{index}:{shard}"
 
 
-def train_lease(collection: str) -> str:
-    """Return the lease under which one worker trains the components of ``collection``."""
-    return f"train:{collection}"
+def errand_lease(kind: str, collection: str) -> str:
+    """Return the lease under which one worker does a job of a kind, such as a training."""
+    return f"{kind}:{collection}"
 
 
 def tally_key(collection: str) -> str:

@@ -7,13 +7,15 @@ next heartbeat restores it.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from compose.wire import codec, names
-from compose.wire.messages import Message
+from compose.wire.codec import WireFormatError
+from compose.wire.messages import Message, Target
 
 MISSED_HEARTBEATS = 3  # a worker that missed as many is taken for dead
 OVERDUE_S = 1.5  # a heartbeat that is older hints at a worker in trouble
@@ -24,8 +26,10 @@ PATIENCE_S = 1.0  # a broker that is silent for longer is taken for gone
 class Announcement(Message):
     """What a worker says of itself.
 
-    ``shards`` holds a mapping a shard served: index, shard, applied_seq, documents, chunks,
-    delta_rows, segments, generation, ready. ``sent_at`` tells how old the news is.
+    ``shards`` holds a mapping a shard served: index, shard, of (how many), serves (or shall, when
+    each of its layout is ready), layout_epoch, applied_seq, documents, chunks, delta_rows,
+    segments, generation, ready. ``in_hand`` is the task at work: its id, its queue, and when it
+    was begun. ``sent_at`` tells how old the news is. Times are seconds since the epoch.
     """
 
     node: str
@@ -34,7 +38,7 @@ class Announcement(Message):
     queues: tuple[str, ...]
     started_at: float
     version: str
-    in_hand: tuple[str, str] | tuple[()] = ()  # the task at work, and its queue
+    in_hand: tuple[str, str, float] | tuple[()] = ()
     tasks_done: int = 0
     fingerprint: str = ""
     rss_bytes: int = 0
@@ -46,6 +50,11 @@ class Announcement(Message):
     def is_busy(self) -> bool:
         """Tell whether it is at work."""
         return bool(self.in_hand)
+
+    @property
+    def busy_since(self) -> float:
+        """When the task in hand was begun; 0 without one."""
+        return self.in_hand[2] if self.in_hand else 0.0
 
 
 def announce(redis: Any, announcement: Announcement, *, interval_s: float) -> None:
@@ -75,14 +84,39 @@ async def read(redis: Any) -> list[Announcement]:
     gone = [node for node, value in zip(nodes, values, strict=True) if value is None]
     if gone:
         await redis.srem(names.PRESENCE_NODES, *gone)
-    return [Announcement.from_wire(codec.loads(value)) for value in values if value is not None]
+    return _announcements(values)
+
+
+def read_now(redis: Any) -> list[Announcement]:
+    """Return the announcements of all workers alive, from a Redis client that blocks."""
+    nodes = [node.decode() for node in redis.smembers(names.PRESENCE_NODES)]
+    return _announcements(redis.mget(map(names.presence_key, nodes)) if nodes else [])
+
+
+def _announcements(values: Iterable[bytes | None]) -> list[Announcement]:
+    return [_announcement(codec.loads(value)) for value in values if value is not None]
+
+
+def _announcement(wire: Any) -> Announcement:
+    """Return an announcement; of another version's only who it is, so that somebody can say so."""
+    try:
+        return Announcement.from_wire(wire)
+    except WireFormatError:
+        node, version = str(wire.get("node")), str(wire.get("version"))
+        return Announcement(node, "", 0, (), 0.0, f"{version} (other messages)")
 
 
 class Directory:
-    """The front end's view of who serves which queue; a snapshot, replaced by each reading."""
+    """The front end's view of who serves which queue; a snapshot, replaced by each reading.
 
-    def __init__(self) -> None:
+    Args:
+        shards: of each index of the flow, while no worker has told of another number.
+    """
+
+    def __init__(self, shards: Sequence[int] = ()) -> None:
         self.workers: list[Announcement] = []
+        self.serving_shards = dict(enumerate(shards))
+        self.widest_shards = dict(self.serving_shards)
         self.read_at = 0.0
         self._lost_at: float | None = None
         self._outages = 0
@@ -90,6 +124,7 @@ class Directory:
     def update(self, workers: Sequence[Announcement]) -> None:
         """Take the newest reading."""
         self.workers = list(workers)
+        self._note_layouts()
         self.read_at = time.time()
         self._lost_at = None
 
@@ -133,19 +168,39 @@ class Directory:
         oldest = time.time() - OVERDUE_S
         return [worker for worker in self.serving(queue) if worker.sent_at > oldest]
 
-    def ready_shards(self) -> set[tuple[int, int]]:
-        """Return (index, shard) of every shard that some worker has loaded."""
+    def ready_shards(self) -> set[Target]:
+        """Return every shard that some worker has loaded."""
         return {
-            (shard["index"], shard["shard"])
+            (shard["index"], shard["shard"], shard["of"])
             for worker in self.workers
             for shard in worker.shards
             if shard["ready"]
         }
+
+    def shards_of(self, index: int) -> list[Target]:
+        """Return the shards that serve an index of the flow."""
+        of = self.serving_shards[index]
+        return [(index, shard, of) for shard in range(of)]
+
+    def _note_layouts(self) -> None:
+        """Note how many shards serve each index: what workers told since its last change."""
+        rows = [shard for worker in self.workers for shard in worker.shards]
+        newest = dict.fromkeys(self.serving_shards, -1)
+        for index in self.serving_shards:
+            self.widest_shards[index] = max(
+                (row["of"] for row in rows if row["index"] == index),
+                default=self.serving_shards[index],
+            )
+        for row in rows:
+            if row["serves"] and row["layout_epoch"] > newest.get(row["index"], sys.maxsize):
+                newest[row["index"]] = row["layout_epoch"]
+                self.serving_shards[row["index"]] = row["of"]
 
     def generation(self) -> int:
         """Return the generation that every shard can be asked in; 0 while none is announced.
 
         After a swap a worker goes on serving the former one for a while, so the lowest will do.
         """
-        announced = [shard["generation"] for worker in self.workers for shard in worker.shards]
+        rows = (shard for worker in self.workers for shard in worker.shards)
+        announced = [shard["generation"] for shard in rows if shard["serves"]]
         return min(announced, default=0)

@@ -18,8 +18,8 @@ def scatter(app: Any, plan: Plan, batch: QueryBatch) -> None:
     wire = batch.to_wire()
     order = order_of(batch)
     headers = [
-        Call(names.SEARCH, plan.indexes[index].queue(shard), {**wire, "target": (index, shard)})
-        for index, shard in batch.targets
+        Call(names.SEARCH, plan.indexes[index].queue(shard), {**wire, "target": (index, shard, of)})
+        for index, shard, of in batch.targets
     ]
     body = Call(names.REDUCE, names.REDUCE_QUEUE, order.to_wire())
     fan_out(app, Chord(batch.batch_id, len(headers), body, awaited=True), headers)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,18 +20,27 @@ Scores = NDArray[np.float32]
 Vectors = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class RowMask:
-    """The rows that a search may return, in the two forms that engines want."""
+    """The rows that a search may return, in the forms that engines want."""
 
     rows: NDArray[np.bool_]
-    packed: NDArray[np.uint8]  # one bit a row, lowest bit first, as faiss reads it
     count: int
 
     @classmethod
     def of(cls, rows: NDArray[np.bool_]) -> Self:
-        """Pack a boolean a row."""
-        return cls(rows, np.packbits(rows, bitorder="little"), int(np.count_nonzero(rows)))
+        """Count the rows of a boolean each."""
+        return cls(rows, int(np.count_nonzero(rows)))
+
+    @property
+    def share(self) -> float:
+        """The part of all rows that may come back."""
+        return self.count / max(1, len(self.rows))
+
+    @cached_property
+    def packed(self) -> NDArray[np.uint8]:
+        """One bit a row, lowest bit first, as faiss reads it."""
+        return np.packbits(self.rows, bitorder="little")
 
 
 class Engine(ABC):
@@ -44,8 +54,6 @@ class Engine(ABC):
     OPTIONS: ClassVar[Mapping[str, Any]] = {}
     METRICS: ClassVar[frozenset[Metric]] = frozenset({"ip", "cosine", "l2"})
     is_exact: ClassVar[bool] = False
-    #: Below this share of allowed rows a scan of them is faster and surer than the engine.
-    SCAN_BELOW: ClassVar[float] = 0.06
 
     def __init__(self, *, dim: int, metric: Metric, options: Mapping[str, Any]) -> None:
         name = type(self).__name__
@@ -112,10 +120,6 @@ class Engine(ABC):
         if width < 1 or not len(queries) or (allowed is not None and not allowed.count):
             return nothing(len(queries), max(width, 0))
         return self._search(queries, width, allowed, effort=effort)
-
-    def worth_filtering(self, allowed: RowMask) -> bool:
-        """Tell whether to search with so many rows forbidden, rather than scan the others."""
-        return allowed.count >= self.SCAN_BELOW * self.count
 
     def close(self) -> None:
         """Let go of the file; an engine that holds nothing open has nothing to do."""

@@ -11,14 +11,18 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexstore.engines.base import RowMask, Rows, Scores
 from indexstore.errors import EngineError, MissingPackageError
 from indexstore.names import unknown
+from indexstore.words import FIELDS, Hashes, hashed, rarity
 
 #: Han, kana, hangul, Thai, Lao, Khmer and Burmese: no space tells where a word ends.
 _UNSPACED = re.compile(
@@ -97,39 +101,59 @@ class Bm25Engine:
         analysed: list[str] = self._analyzer.analyze(_sane(text))
         return analysed
 
-    def terms(self, text: str) -> list[str]:
-        """Return all that a text is found by: its words, and pairs of unspaced script."""
-        return [*self.words(text), *_pairs(text)]
+    def analysed(self, text: str) -> tuple[list[str], list[str]]:
+        """Return what a document's text is found by: its words, and pairs of unspaced script."""
+        return self.words(text), [*_pairs(text), *_singles(text)]
 
-    def query(self, text: str, min_should: int | None) -> Any:
-        """Return the query for a text: any of its words, or at least some of them."""
-        library, schema = self._library, self._index.schema
-        optional, required = library.Occur.Should, library.Occur.Must
-        phrases = [phrase for p in _PHRASE.findall(text) if len(phrase := self.words(p)) > 1]
+    def terms(self, text: str) -> set[str]:
+        """Return what a query's text finds documents by."""
+        return {*self.words(text), *_pairs(text)}
+
+    def asked(self, text: str) -> "Asked":
+        """Return what a query's text asks for."""
         words, pairs = dict.fromkeys(self.words(text)), dict.fromkeys(_pairs(text))
-        terms = [("words", word) for word in words] + [("pairs", pair) for pair in pairs]
+        phrases = [phrase for p in _PHRASE.findall(text) if len(phrase := self.words(p)) > 1]
+        terms = [*((0, word) for word in words), *((1, pair) for pair in pairs)]
+        return Asked(tuple(terms[:MOST_WORDS]), tuple(phrases))
+
+    def query(self, asked: "Asked", worths: Sequence[float], min_should: int | None) -> Any:
+        """Return the query for a text: any of its words, or at least some of them.
+
+        What is in quotes has to stand together; it adds nothing to the score.
+
+        Args:
+            asked: at least one term.
+            worths: what each term's own score is multiplied by.
+            min_should: so many of the terms have to be there.
+        """
+        library, schema = self._library, self._index.schema
         parts = [
-            (optional, library.Query.term_query(schema, field, term))
-            for field, term in terms[:MOST_WORDS]
+            (
+                library.Occur.Should,
+                library.Query.boost_query(
+                    library.Query.term_query(schema, FIELDS[field], term), worth
+                ),
+            )
+            for (field, term), worth in zip(asked.terms, worths, strict=True)
         ]
-        if not parts:
-            return None
         least = None if min_should is None else max(1, min(min_should, len(parts)))
         anyone = library.Query.boolean_query(parts, minimum_number_should_match=least)
-        if not phrases:
+        if not asked.phrases:
             return anyone
-        exact = [
-            (required, library.Query.phrase_query(schema, "words", phrase)) for phrase in phrases
-        ]
-        return library.Query.boolean_query([(required, anyone), *exact])
+        exact = [self._silent(library.Query.phrase_query(schema, "words", phrase))
+                 for phrase in asked.phrases]  # fmt: skip
+        return library.Query.boolean_query([(library.Occur.Must, anyone), *exact])
+
+    def _silent(self, query: Any) -> tuple[Any, Any]:
+        """Return a clause that has to hold and adds nothing to the score."""
+        library = self._library
+        return library.Occur.Must, library.Query.const_score_query(query, 0.0)
 
     def among(self, query: Any, rows: Sequence[int]) -> Any:
         """Restrict a query to a few documents without changing its scores."""
         library = self._library
         chosen = library.Query.term_set_query(self._index.schema, "row", list(rows))
-        silent = library.Query.const_score_query(chosen, 0.0)
-        required = library.Occur.Must
-        return library.Query.boolean_query([(required, query), (required, silent)])
+        return library.Query.boolean_query([(library.Occur.Must, query), self._silent(chosen)])
 
     def _schema(self) -> Any:
         builder = self._library.SchemaBuilder()
@@ -158,37 +182,53 @@ class Bm25Engine:
             raise EngineError("bm25", f"language {self._language!r}: {error}") from error
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a query's text asks for."""
+
+    terms: tuple[tuple[int, str], ...]  # field and term, each once
+    phrases: tuple[list[str], ...]  # words that have to stand together
+
+    @cached_property
+    def columns(self) -> tuple[Hashes, Rows]:
+        """The terms as they are counted, and their fields."""
+        hashes = [hashed(field, (term,))[0] for field, term in self.terms]
+        fields = [field for field, _ in self.terms]
+        return np.array(hashes, np.uint32), np.array(fields, np.int64)
+
+
 class TextSearcher:
     """A snapshot of a full-text index; any number of threads may search it."""
 
     def __init__(self, engine: Bm25Engine, searcher: Any, count: int) -> None:
         self.engine, self._searcher, self.count = engine, searcher, count
 
-    def search(
-        self, text: str, limit: int, allowed: RowMask | None, *, min_should: int | None = None
-    ) -> tuple[Scores, Rows]:
-        """Return scores and rows of the best documents, with all equals of the last one."""
-        query = self.engine.query(text, min_should)
+    def query(self, asked: Asked, rarities: NDArray[np.float64], min_should: int | None) -> Any:
+        """Return the query of a text with terms as rare as they are in the whole collection."""
+        counts = [self._searcher.doc_freq(FIELDS[field], term) for field, term in asked.terms]
+        own = rarity(np.array(counts, np.int64), self._searcher.num_docs)
+        worths = rarities / np.maximum(own, 1e-9)
+        return self.engine.query(asked, worths.tolist(), min_should)
+
+    def search(self, query: Any, limit: int, allowed: RowMask | None) -> tuple[Scores, Rows]:
+        """Return scores and rows of the best documents, fewer only when there are no more.
+
+        The average length of documents is this index file's own.
+        """
         available = self.count if allowed is None else allowed.count
-        if query is None or not available:
+        if not available:
             return np.empty(0, np.float32), np.empty(0, np.int64)
         if allowed is not None and allowed.count <= FEW:
             query = self.engine.among(query, np.flatnonzero(allowed.rows).tolist())
-        width = min(limit + 1, self.count)
+        width = min(limit, self.count)
         while True:
             scores, rows = self._look(query, width)
             found = len(rows)
             if allowed is not None:
                 keep = allowed.rows[rows]
                 scores, rows = scores[keep], rows[keep]
-            is_all = found < width or width >= self.count
-            # One more than wanted, and worse: no equal of the last is missing.
-            if (
-                is_all
-                or (len(rows) > limit and scores[limit] > scores[-1])
-                or (len(rows) > limit and scores[limit - 1] > scores[limit])
-            ):
-                return scores, rows
+            if found < width or width >= self.count or len(rows) >= limit:
+                return scores[:limit], rows[:limit]
             width = min(width * WIDEN, self.count)
 
     def _look(self, query: Any, width: int) -> tuple[Scores, Rows]:

@@ -11,9 +11,8 @@ from indexstore.engines.base import Engine, RowMask, Rows, Scores, Vectors
 from indexstore.engines.faiss_library import faiss, use_thread_budget
 
 BUILD_BLOCK = 50_000  # rows added at a time, so that a mapped matrix is never copied whole
-SCAN_BELOW = 0.06  # share of allowed rows under which a scan of them is faster and surer
 WIDENING = 0.45  # measured where filter and vectors are independent: recall stays that of no filter
-FILTER_MARGIN = 1.5  # wider still, as allowed rows may lie on the far side of a query
+FILTER_MARGIN = 1.5  # wider still, as what is forbidden may lie just where a query looks
 #: faiss's header leaves the rows at an odd multiple of 2 bytes; numpy copies what is not aligned.
 PADDING = b"\0\0"
 
@@ -26,7 +25,6 @@ class HnswEngine(Engine):
 
     _map: mmap.mmap
     _index: Any
-    _storage: Any
     _vectors: Vectors
 
     @property
@@ -59,7 +57,7 @@ class HnswEngine(Engine):
         reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(written), len(written))
         # IO_FLAG_MMAP is silently ignored for HNSW; IO_FLAG_MMAP_IFC is the one that maps.
         self._index = faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
-        storage = self._storage = faiss.downcast_index(self._index.storage)
+        storage = faiss.downcast_index(self._index.storage)
         shape = (self.count, self.dim)
         address = faiss.rev_swig_ptr(storage.get_xb(), self.count * self.dim).ctypes.data
         offset = address - written.ctypes.data + len(PADDING)
@@ -70,32 +68,19 @@ class HnswEngine(Engine):
         self, queries: Vectors, limit: int, allowed: RowMask | None, *, effort: int | None
     ) -> tuple[Scores, Rows]:
         use_thread_budget()
-        index, params = self._index, None
-        if allowed is None:
-            params = faiss.SearchParametersHNSW(efSearch=max(effort or self.options["ef"], limit))
-        else:
-            index, params = self._filtered(limit, allowed, effort)
-        scores, rows = index.search(np.ascontiguousarray(queries), limit, params=params)
+        wide, selector = effort or self.options["ef"], None
+        if allowed is not None:
+            # Forbidden rows still take their place among those kept in mind: keep more of them.
+            wide = int(wide * FILTER_MARGIN * allowed.share**-WIDENING)
+            selector = faiss.IDSelectorBitmap(allowed.packed)
+        params = faiss.SearchParametersHNSW(efSearch=max(wide, limit), sel=selector)
+        scores, rows = self._index.search(np.ascontiguousarray(queries), limit, params=params)
         if self.metric == "l2":
             scores = 1.0 / (1.0 + np.sqrt(np.maximum(scores, 0.0)))
         if rows[:, -1].min() < 0:
             scores[rows < 0] = -np.inf
         return scores, rows
 
-    def _filtered(self, limit: int, allowed: RowMask, effort: int | None) -> tuple[Any, Any]:
-        """Return what to search with some rows forbidden: the graph, or the rows themselves."""
-        share = allowed.count / self.count
-        selector = faiss.IDSelectorBitmap(allowed.packed)
-        if share < SCAN_BELOW:
-            return self._storage, faiss.SearchParameters(sel=selector)
-        # Forbidden rows still take their place among those kept in mind: keep more of them.
-        wide = int((effort or self.options["ef"]) * FILTER_MARGIN * share**-WIDENING)
-        return self._index, faiss.SearchParametersHNSW(efSearch=max(wide, limit), sel=selector)
-
-    def worth_filtering(self, allowed: RowMask) -> bool:
-        """Few rows are worth it too: they are looked at where they lie, without a copy."""
-        return allowed.count > 0
-
     def close(self) -> None:
         """Drop the map; views of its rows that are still in use keep it for themselves."""
-        del self._vectors, self._storage, self._index, self._map
+        del self._vectors, self._index, self._map

@@ -18,7 +18,6 @@ class HnswlibEngine(Engine):
     """The same graph as the default engine's; kept to compare with, and for old habits."""
 
     OPTIONS: ClassVar[Mapping[str, Any]] = {"m": 16, "ef_construction": 128, "ef": 128}
-    SCAN_BELOW: ClassVar[float] = 0.5  # the callback holds the interpreter lock: a scan is faster
 
     _index: Any
 

@@ -256,3 +256,17 @@ def test_a_fusion_that_means_nothing_is_refused(plan: PlanText, score: str) -> N
 
     with pytest.raises(FlowError, match=r"score\."):
         plan(f"services:\n{steps}score: {score}\n")
+
+
+def test_a_plan_can_have_other_numbers_of_shards(plan: PlanText) -> None:
+    """Queues follow; a queue tells which shard is asked on it, however many there are."""
+    wide = plan(WIDE)
+
+    more = wide.with_shards({0: wide.indexes[0].shards + 1})
+
+    first = more.indexes[0]
+    assert len(more.queues()) == len(wide.queues()) + 1
+    assert first.shard_of(first.queue(7)) == 7
+    assert wide.with_shards({0: wide.indexes[0].shards}) is wide
+    others = (f"{first.queue_prefix}.07", f"{first.queue_prefix}.x", first.queue_prefix, "encode")
+    assert [first.shard_of(queue) for queue in others] == [None, None, None, None]

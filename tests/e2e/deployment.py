@@ -71,6 +71,16 @@ class Deployment:
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
+    def ask_by_command(
+        self, *arguments: str, said: bytes = b"", timeout_s: float = 120.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a ``gnes`` command that asks the API of this deployment; ``said`` is its input."""
+        return subprocess.run(
+            [sys.executable, "-m", "app.cli.main", *arguments],
+            cwd=ROOT, env={**self.environment, "GNES_SERVER": self.url},
+            input=said.decode(), capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+
     def is_ready(self) -> bool:
         """Tell whether every queue has its worker and every shard is loaded."""
         if self.process is not None and self.process.poll() is not None:

@@ -8,7 +8,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx2
+import pytest
+
+from app.supervisor.broker import free_port
 from tests.e2e.deployment import ROOT, Deployment, wait_until
 
 
@@ -69,3 +74,38 @@ def test_a_queue_that_the_flow_lacks_is_refused_by_name(
     assert status == 2
     assert "no queue 'encoder' (did you mean 'encode'?)" in text
     assert "search.text.1" in text
+
+
+@pytest.mark.slow
+def test_flower_shows_workers_and_tasks_by_name(
+    text_deployment: Deployment, tmp_path: Path
+) -> None:
+    """``celery -A app flower`` and no further command: workers, tasks by name, queues."""
+    it = text_deployment
+    log = tmp_path / "flower.log"
+    url = f"http://127.0.0.1:{free_port()}"
+    wanted = {"gnes.preprocess.query", "gnes.encode.query", "gnes.search", "gnes.reduce"}
+
+    def told(path: str) -> dict[str, Any]:
+        try:
+            answer = httpx2.get(url + path, timeout=20)
+        except httpx2.TransportError:
+            return {}
+        return dict(answer.json()) if answer.status_code == httpx2.codes.OK else {}
+
+    def names() -> set[str]:
+        it.search("a question", limit=1)
+        return {task["name"] for task in told("/api/tasks").values()}
+
+    arguments = ("flower", f"--port={url.rpartition(':')[2]}", "--address=127.0.0.1")
+    # Its HTTP API needs a login, or this variable; its pages, which show the same, do not.
+    it.environment["FLOWER_UNAUTHENTICATED_API"] = "true"
+    with typed(it, log, *arguments):
+        wait_until(lambda: wanted <= names(), 60, log.read_text)
+        workers = set(told("/api/workers"))
+        queues = {row["name"] for row in told("/api/queues/length")["active_queues"]}
+        page = httpx2.get(f"{url}/broker").text
+
+    assert {node.split("@")[0] for node in workers} >= {"encode-1", "search-text-0-1", "reduce-1"}
+    assert queues >= {"encode", "search.text.0", "reduce"}
+    assert "search.text.0" in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,9 @@ def test_the_running_flow_is_drawn_with_its_numbers(page: Page) -> None:
     expect(shown.filter(has_text="docs")).to_have_count(2)
     documents = page.locator("#shards tbody tr td:nth-child(2)")
     expect(page.locator("#shards tbody tr")).to_have_count(2)
+    expect(page.locator("[data-tile=documents]")).to_have_text("2")
+    expect(page.locator("[data-tile=shards]")).to_have_text("2 / 2")
+    expect(page.locator("[data-tile=busy]")).to_have_text("0 / 7")
     assert sum(int(text) for text in documents.all_inner_texts()) == 2
 
 
@@ -122,11 +126,62 @@ def test_a_fault_is_marked_where_it_is(page: Page) -> None:
 
     expect(page.locator("#faults li")).to_contain_text("did you mean 'Hashing'")
     expect(page.locator("#lines .faulty")).to_have_text("4")
+    expect(page.locator("#paint .t-fault")).to_have_text("Hashin")
     expect(page.get_by_label("Flow, in YAML")).to_have_attribute("aria-invalid", "true")
     page.locator("#faults button").focus()
     page.keyboard.press("Enter")
     place = page.evaluate("document.activeElement.selectionStart")
     assert FLOW[place:].startswith("Hashing")
+
+
+def test_shards_that_are_made_are_shown_and_then_drawn(page: Page, it: Deployment) -> None:
+    """Their number changes while one looks: first in the table, then in the drawing."""
+    it.run("scale", "build=0")  # so that the change lasts
+    path = f"/v1/collections/{it.collection}"
+    documents = [{"id": f"n{n}", "text": f"number {n}"} for n in range(1_000)]
+    it.index(*documents)
+    it.client.post(f"{path}/reshard", json={"shards": 3}).raise_for_status()
+
+    expect(page.locator("#running-status")).to_contain_text("dealt out to 3", timeout=20_000)
+    expect(page.locator("#shards tr.coming")).to_have_count(3)
+    it.run("scale", "build=1")
+
+    expect(page.locator("#running-graph .live").filter(has_text="docs")).to_have_count(
+        3, timeout=60_000
+    )
+    expect(page.locator("#shards tbody tr")).to_have_count(3)
+    back = it.client.post(f"{path}/reshard", json={"shards": 2}, params={"wait": "done"})
+    assert back.json()["state"] == "completed", back.text
+    it.client.post(f"{path}/documents/delete", json={"ids": [one["id"] for one in documents]})
+    expect(page.locator("#shards tbody tr")).to_have_count(2, timeout=20_000)
+
+
+def test_a_dark_page_has_dark_drawings(page: Page) -> None:
+    """Boxes, lines and code follow the reader's choice; the letters on them stay readable."""
+    fill = "e => getComputedStyle(e).fill"
+    box = page.locator("#running-graph [data-kind=Encoder] rect")
+    light = box.evaluate(fill)
+
+    page.emulate_media(color_scheme="dark")
+
+    assert box.evaluate(fill) != light
+    text = page.locator("#running-graph [data-kind=Encoder] text").first.evaluate(fill)
+    assert _contrast(text, box.evaluate(fill)) >= 4.5
+    quiet = page.locator("#paint .t-key").first.evaluate("e => getComputedStyle(e).color")
+    ground = page.locator(".editor").evaluate("e => getComputedStyle(e).backgroundColor")
+    assert _contrast(quiet, ground) >= 4.5
+
+
+def _contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours: WCAG 2.2, 1.4.3; (L1 + 0.05) / (L2 + 0.05)."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return float(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
 
 
 def test_a_rendering_can_be_downloaded(page: Page, tmp_path: Path) -> None:
@@ -153,6 +208,12 @@ def test_an_example_can_be_started_from(page: Page) -> None:
 def test_the_page_fits_its_window_and_is_labelled(page: Page) -> None:
     """Nothing sticks out to the side; whatever can be reached has a name to be read aloud."""
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    way = page.evaluate(
+        "(() => { const [a, b] = ['Frontend00', 'Encoder20'].map((id) => document.querySelector("
+        "`#running-graph [data-node=${id}]`).getBoundingClientRect());"
+        " return a.left === b.left ? 'down' : 'right' })()"
+    )
+    assert way == ("down" if page.viewport_size == {"width": 390, "height": 844} else "right")
     nameless = page.evaluate(
         "[...document.querySelectorAll('a, button, input, select, textarea, [tabindex=\"0\"]')]"
         ".filter(e => e.checkVisibility() && !(e.innerText || e.labels?.length"
@@ -160,6 +221,7 @@ def test_the_page_fits_its_window_and_is_labelled(page: Page) -> None:
     )
     assert nameless == []
     if "GNES_SCREENSHOTS" in os.environ:
+        page.wait_for_timeout(2_000)  # the numbers under the boxes
         name = "board-phone" if page.viewport_size == {"width": 390, "height": 844} else "board"
         page.screenshot(path=IMAGES / f"{name}.png", full_page=True)
 

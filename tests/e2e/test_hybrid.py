@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.deployment import ROOT, Deployment, deployed
+from indexstore.engines.bm25 import Bm25Engine
+from tests.e2e.deployment import ROOT, Deployment, deployed, wait_until
+from tests.indexstore.test_words import oracle
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -79,6 +81,20 @@ def test_each_mode_finds_what_it_should(it: Deployment, mode: str) -> None:
 def test_words_are_found_by_stem_and_only_where_they_are(it: Deployment) -> None:
     """Text mode knows "gardens" from "garden", and returns no document without any of the words."""
     assert set(it.ids("gardens", mode="text")) == {"roses", "garden", "odd"}
+
+
+def test_words_are_as_rare_as_in_all_shards_together(it: Deployment) -> None:
+    """Scores are those of BM25 over the whole collection, though each shard holds half of it."""
+    texts = {doc_id: text for doc_id, (text, _) in DOCUMENTS.items()}
+    texts |= {f"n{n:03}": f"Lantern number {n} of the harbour." for n in range(NUMBERED)}
+    query = "red lantern number 77 by the sea"
+    expected = oracle(texts, query, Bm25Engine({"language": "english"}))
+
+    def found() -> list[tuple[str, float]]:
+        return [(hit["id"], hit["score"]) for hit in it.search(query, mode="text")["hits"]]
+
+    wait_until(lambda: [i for i, _ in found()] == [i for i, _ in expected])
+    wait_until(lambda: [s for _, s in found()] == pytest.approx([s for _, s in expected], rel=1e-4))
 
 
 @pytest.mark.parametrize("mode", ["text", "hybrid"])

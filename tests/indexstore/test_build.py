@@ -138,3 +138,17 @@ def test_another_number_of_shards_just_works(bed: Bed) -> None:
     again = [shard.search(query).doc_ids for shard in bed.shards(three)]
     assert [set(a) for a in again] == [set(b) for b in found]
     assert {s.stats().segments for s in bed.shards(three)} == {1}
+
+
+def test_fewer_shards_are_built_though_nothing_is_new(bed: Bed) -> None:
+    """Segments of four shards hold every row already; one shard gets one of its own bounds."""
+    bed.put(some(60))
+    four, one = (IndexConfig("v", engine="exact", shards=n) for n in (4, 1))
+    bed.build(four)
+
+    (report,) = bed.build(one, force=True)
+
+    assert report.outcome == "built"
+    assert [(info.slots, info.documents) for info in bed.place(one).segments()] == [
+        (range(1024), 60)
+    ]

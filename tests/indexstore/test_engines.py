@@ -64,6 +64,42 @@ class TestTransformed(EngineContract):
     recall: ClassVar[float] = 0.4  # before the shard refines
 
 
+@pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
+class TestProducts(EngineContract):
+    """Product quantisation alone, which faiss cannot tell what may come back."""
+
+    name = "faiss"
+    options: ClassVar[dict[str, Any]] = {"factory": "PQ8x4"}
+    recall: ClassVar[float] = 0.3  # before the shard refines
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+class TestRotatedProducts(EngineContract):
+    """The usual compression of large collections: rotated, in lists, quantised by parts."""
+
+    name = "faiss"
+    options: ClassVar[dict[str, Any]] = {"factory": "OPQ8,IVF16,PQ8x4", "nprobe": 16}
+    recall: ClassVar[float] = 0.3  # before the shard refines
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+class TestRefined(EngineContract):
+    """An index with its own refinement around it."""
+
+    name = "faiss"
+    options: ClassVar[dict[str, Any]] = {"factory": "IVF16,PQ8x4fs,RFlat", "nprobe": 16}
+    recall: ClassVar[float] = 0.3  # before the shard refines
+
+
+@pytest.mark.parametrize("metric", ["cosine", "l2"])
+class TestGraphByFactory(EngineContract):
+    """A graph over rows in eight bits a number."""
+
+    name = "faiss"
+    options: ClassVar[dict[str, Any]] = {"factory": "HNSW16,SQ8"}
+    recall: ClassVar[float] = 0.85  # before the shard refines
+
+
 @pytest.mark.parametrize("metric", ["hamming"])
 class TestBinary(EngineContract):
     """Signs only."""

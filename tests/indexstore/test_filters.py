@@ -22,9 +22,9 @@ DIM = 8
 CONFIG = IndexConfig("v", engine="hnsw")
 BIG = 2**53
 
-SCALARS = st.sampled_from(
-    [0, 1, 1.0, 2.5, -3, True, False, "a", "b c", "B", "", "2019-01-02", BIG, BIG + 1, 10**400]
-)
+DATES = ["2019-01-02", "2019-01-02T01:00:00+02:00", "2019-01-01T23:30:00Z", "2019-02", "2019-13-01"]
+PLAIN = [0, 1, 1.0, 2.5, -3, True, False, "a", "b c", "B", "", BIG, BIG + 1, 10**400]
+SCALARS = st.sampled_from([*PLAIN, *DATES])
 KEYS = st.sampled_from(["x", "y", "n.z"])
 TAGS = st.dictionaries(
     st.sampled_from(["x", "y"]),
@@ -35,7 +35,8 @@ TAGS = st.dictionaries(
 BOUNDS = st.one_of(
     st.fixed_dictionaries({"gte": st.sampled_from([0, 1.5, -(10**400)])}),
     st.fixed_dictionaries({"gt": st.sampled_from([0, 1]), "lte": st.sampled_from([2.5, BIG])}),
-    st.fixed_dictionaries({"lt": st.sampled_from(["b", "2019-06"])}),
+    st.fixed_dictionaries({"lt": st.sampled_from(["b", "2019-06", "2019-01-01T23:00:00Z"])}),
+    st.fixed_dictionaries({"gte": st.just("2019-01-02"), "lte": st.just("2019-01-02T00:30")}),
 )
 MATCHES = st.one_of(
     st.fixed_dictionaries({"value": SCALARS}),
@@ -75,6 +76,20 @@ def test_an_index_of_tags_agrees_with_looking_at_each(
     mask = parsed.mask(index.mask, len(tags))
 
     assert mask.tolist() == [passes(parsed, each, "") for each in tags]
+
+
+def test_dates_are_compared_as_moments() -> None:
+    """Zones and forms may differ; what is no date is compared as a text, as ever."""
+    when = parse_filter({"key": "at", "range": {"gte": "2021-01-01", "lt": "2022-01-01T00:00:00Z"}})
+
+    def inside(*values: Any) -> list[bool]:
+        return [passes(when, {"at": value}, "") for value in values]
+
+    assert inside("2021-01-01", "2021-06-01T12:00:00.5Z", "2021-12-31 23:59") == [True] * 3
+    assert inside("2020-12-31T23:30:00-05:00", "2021-01-01T00:30:00+01:00") == [True, False]
+    assert inside("2022-01-01", "2021-99-99", "no date", 2021, None) == [
+        False, True, False, False, False,
+    ]  # fmt: skip
 
 
 @pytest.fixture

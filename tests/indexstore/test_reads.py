@@ -22,6 +22,16 @@ def answer_of(ask: Callable[[], object]) -> object:
         return None if error.status in {400, 404} else error
 
 
+def test_some_documents_come_in_the_order_asked(ledger: Ledger) -> None:
+    """Those that there are, whatever their state."""
+    accept(ledger, text_document("a", "one"), text_document("b", "two"))
+
+    found = ledger.some(C, ["b", "nobody", "a"])
+
+    assert [stored.document.doc_id for stored in found] == ["b", "a"]
+    assert found[0] == ledger.get(C, "b")
+
+
 class TestVisibility:
     """What searches may show."""
 

@@ -14,7 +14,6 @@ from indexstore.scoring import (
     pair_relevance,
     reduce_runs,
     relevance,
-    relevance_at,
     run_sums,
 )
 from indexstore.vectors import checked_rows
@@ -27,8 +26,9 @@ def test_both_ways_to_score_agree(metric: Metric) -> None:
     """A matrix of scores and scores pair by pair are the same, and a row is its own best."""
     rows = checked_rows(np.random.default_rng(0).standard_normal((20, 7)), dim=7, metric="cosine")
 
+    every = np.arange(20)
     matrix = relevance(metric, rows, rows)
-    pairs = pair_relevance(metric, np.repeat(rows, 20, axis=0), np.tile(rows, (20, 1)))
+    pairs = pair_relevance(metric, rows, np.repeat(every, 20), rows, np.tile(every, 20))
 
     assert pairs.reshape(20, 20) == pytest.approx(matrix, abs=2e-3)
     assert np.diag(matrix) == pytest.approx(matrix.max(axis=1), abs=2e-3)
@@ -39,8 +39,12 @@ def test_a_row_is_scored_the_same_in_any_company() -> None:
     rng = np.random.default_rng(1)
     query, rows = rng.standard_normal((1, 384)), rng.standard_normal((500, 384))
 
-    together = pair_relevance("ip", np.repeat(query, 500, axis=0), rows).astype(np.float32)
-    alone = [pair_relevance("ip", query, rows[i : i + 1]).astype(np.float32)[0] for i in range(500)]
+    first, every = np.zeros(1, np.int64), np.arange(500)
+    together = pair_relevance("ip", query, np.repeat(first, 500), rows, every).astype(np.float32)
+    alone = [
+        pair_relevance("ip", query, first, rows[i : i + 1], first).astype(np.float32)[0]
+        for i in range(500)
+    ]
 
     assert together.tolist() == alone
 
@@ -54,9 +58,13 @@ def test_pairs_are_scored_the_same_in_blocks(metric: Metric) -> None:
     rows[:, 1:] %= 256
     asked, stored = rng.integers(0, 40, (2, 1300))
 
-    blocks = relevance_at(metric, rows, asked, rows, stored)
+    blocks = pair_relevance(metric, rows, asked, rows, stored)
+    one_by_one = [
+        pair_relevance(metric, rows, asked[i : i + 1], rows, stored[i : i + 1])[0]
+        for i in range(len(asked))
+    ]
 
-    assert blocks.tolist() == pair_relevance(metric, rows[asked], rows[stored]).tolist()
+    assert blocks.tolist() == one_by_one
     table = relevance(metric, rows, rows)[asked, stored]
     assert blocks == pytest.approx(table, rel=1e-5, abs=1e-6)
 

@@ -200,9 +200,10 @@ def test_a_folder_that_may_not_be_written_is_copied(tmp_path: Path) -> None:
     engine.finish()
     tmp_path.chmod(0o555)
 
-    scores, _ = Bm25Engine({}).open(tmp_path, 1).search("word", 1, None)
+    searcher = Bm25Engine({}).open(tmp_path, 1)
+    query = searcher.query(searcher.engine.asked("word"), np.ones(1), None)
 
-    assert len(scores) == 1
+    assert len(searcher.search(query, 1, None)[0]) == 1
 
 
 def test_wrong_options_are_refused() -> None:

@@ -34,3 +34,36 @@ def test_documents_and_queries_pass_through_quorum_queues(tmp_path: Path) -> Non
         wait_until(it.is_ready)
         wait_until(lambda: not it.search("square root")["coverage"]["degraded"])
         assert it.ids("square root", limit=1) == ["sqrt"]
+
+
+def test_what_waits_in_a_queue_is_shown(tmp_path: Path) -> None:
+    """Messages that no worker has taken are counted, in the API and for Prometheus."""
+    for name in ("rabbit", "valkey", "up"):
+        (tmp_path / name).mkdir()
+    flow = tmp_path / "flow.yml"
+    flow.write_text(
+        "name: lengths\nservices:\n- name: Preprocessor\n"
+        "- {name: Encoder, uses: Hashing, with: {dim: 16}}\n- {name: Indexer, uses: exact}\n"
+    )
+    with (
+        running_rabbitmq(tmp_path / "rabbit") as broker,
+        running_valkey(tmp_path / "valkey") as results,
+        deployed(
+            tmp_path / "up", flow, GNES_BROKER_URL=broker, GNES_RESULT_BACKEND=results.url
+        ) as it,
+    ):
+
+        def waiting(queue: str) -> int | None:
+            rows = it.client.get("/v1/queues").json()["queues"]
+            found: int | None = {row["queue"]: row["waiting"] for row in rows}[queue]
+            return found
+
+        assert waiting("encode") == 0
+        it.run("scale", "encode=0")
+        wait_until(lambda: "encode" not in it.pids())
+        it.index({"id": "a", "text": "red roses"}, wait="no")
+
+        wait_until(lambda: waiting("encode") == 1, story=it.story)
+        assert 'gnes_queue_depth{queue="encode"} 1.0' in it.client.get("/metrics").text
+        it.run("scale", "encode=1")
+        wait_until(lambda: waiting("encode") == 0, 60, it.story)

@@ -85,7 +85,7 @@ class Housekeeper(threading.Thread):
         state = self._state
         leases = (
             names.build_lease(state.collection, position, shard)
-            for position, index in enumerate(state.plan.indexes)
-            for shard in range(index.shards)
+            for position, layout in enumerate(state.layout())
+            for shard in range(layout.widest)
         )
         return any(state.ledger.lease_owner(lease) for lease in leases)

@@ -9,6 +9,7 @@ from typing import Any
 from celery import shared_task
 
 from compose.wire import names
+from compose.wire.messages import target_of
 from indexstore.build import BuildPolicy, build_shard
 from indexstore.coverage import coverage
 from indexstore.errors import IndexStoreError
@@ -24,19 +25,19 @@ logger = logging.getLogger(__name__)
 def build(order: Mapping[str, Any]) -> None:
     """Build or compact one shard's segments, unless another worker is at it; idempotent."""
     state = runtime()
-    index, shard = int(order["index"]), int(order["shard"])
-    with held(state, names.build_lease(state.collection, index, shard)) as is_ours:
+    target = target_of(order["target"])
+    with held(state, names.build_lease(state.collection, *target[:2])) as is_ours:
         if not is_ours:
             return
         try:
-            place = state.place(index, shard, int(order.get("generation", 0)))
+            place = state.place(target, int(order.get("generation", 0)))
             # The shard has judged that it is time; unless somebody has built since it asked.
             covered = coverage(place.segments(), place.slots).seq(place.slots)
             is_asked = int(order["covered_seq"]) >= covered
             policy = BuildPolicy(min_rows=int(state.settings["build_rows"]))
             report = build_shard(place, policy=policy, force=is_asked)
         except (IndexStoreError, OSError):
-            logger.exception("build: shard %d of index %d; its delta goes on serving", shard, index)
+            logger.exception("build: shard %s; its delta goes on serving", target)
             return
     logger.info("build: %s", report)
     state.announce_log()

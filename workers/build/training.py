@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 def train(order: Mapping[str, Any]) -> None:
     """Do the training of a job, unless another worker is at one or it is done; idempotent."""
     state = runtime()
-    with held(state, names.train_lease(state.collection)) as is_ours:
+    with held(state, names.errand_lease("train", state.collection)) as is_ours:
         if not is_ours:
             return
         job = state.ledger.job(str(order["job_id"]))
@@ -54,6 +54,8 @@ def _train(state: Runtime, job: Job) -> None:
     documents = codec.loads(state.media.get(str(job.payload)))
     started = time.time()
     lessons = learn(state, documents, generation)
+    if state.ledger.job(job.id).finished_at is not None:
+        return  # cancelled meanwhile
     state.generations.keep_artefacts(
         state.collection, [_kept(state, lesson, job, generation) for lesson in lessons]
     )

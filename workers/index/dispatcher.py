@@ -14,18 +14,19 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from celery import current_app
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from compose.wire import codec, names
+from compose.wire.lengths import lengths
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
 from indexstore.model import PendingDocument
 from workers.index.announcing import announce_closed_jobs
+from workers.index.errands import TASKS, Errands
 from workers.index.reindexing import Reindexer
-from workers.index.trainings import Trainings
+from workers.index.resharding import Resharder
 from workers.index.windows import publish
 from workers.runtime import Runtime
 
@@ -46,8 +47,10 @@ class Dispatcher(threading.Thread):
         super().__init__(name="dispatcher", daemon=True)
         self._state = state
         self._owner = f"{uuid.uuid4()}"
-        self._trainings = Trainings(state)
+        kinds = TASKS if state.plan.learners else TASKS.keys() - {"train"}
+        self._errands = [Errands(state, kind) for kind in sorted(kinds)]
         self._reindexer = Reindexer(state)
+        self._resharder = Resharder(state)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -79,7 +82,9 @@ class Dispatcher(threading.Thread):
             return
         self._notice_lost_broker()
         self._take_back()
-        self._trainings.see_to()
+        for errands in self._errands:
+            errands.see_to()
+        self._resharder.see_to()
         holds_writes = self._reindexer.step()
         if holds_writes or not self.publish_window():
             announce_closed_jobs(state)
@@ -155,12 +160,5 @@ class Dispatcher(threading.Thread):
         """Tell whether a queue on the documents' way holds messages that nobody has taken yet."""
         stages = self._state.plan.stages
         queues = {names.FETCH_QUEUE, names.INDEX_QUEUE, *(stage.queue for stage in stages)}
-        with current_app.amqp.producer_pool.acquire(block=True, timeout=2) as producer:
-            return any(_length(producer, queue) for queue in sorted(queues))
-
-
-def _length(producer: Any, queue: str) -> int:
-    try:
-        return int(producer.channel.queue_declare(queue=queue, passive=True).message_count)
-    except producer.connection.channel_errors:
-        return 0  # to Redis, a queue without messages does not exist
+        with current_app.pool.acquire(block=True, timeout=2) as connection:
+            return any(lengths(connection, sorted(queues)).values())

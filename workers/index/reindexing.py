@@ -10,12 +10,9 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from celery import current_app
-
-from compose.wire import chords, codec, names
-from compose.wire.chords import Call
-from indexstore.coverage import coverage
+from compose.wire import codec, names
 from indexstore.model import Job, PendingDocument
+from workers.index.building import Building
 from workers.index.windows import publish
 from workers.runtime import Runtime
 
@@ -26,8 +23,6 @@ _TELL_S = 1.0  # between two notes of how far it is
 _TRIES = 3  # of a document whose batches end without an answer
 _MOST_LOST = 0.2  # of the documents: with more of them refused, something else is wrong
 _HOLD_S = 30.0  # new documents wait no longer than this for a swap, then the swap waits
-_BUILD_S = 300.0  # a generation whose segments take longer serves from its log meanwhile
-_BUILD_DOCUMENTS = 1_000  # fewer are scanned in less time than a segment takes
 
 
 @dataclass(slots=True)
@@ -44,8 +39,7 @@ class _Work:
     refused: dict[str, str] = field(default_factory=dict)
     told_at: float = 0.0
     held_at: float | None = None
-    built_by: float | None = None  # when the wait for segments ends; None: not ordered yet
-    build_to: int = 0  # sequence number that the segments shall reach
+    building: Building | None = None  # None: its segments are not ordered yet
 
 
 class Reindexer:
@@ -190,38 +184,9 @@ class Reindexer:
 
     def _is_built(self, work: _Work, now: float) -> bool:
         """Order the segments of the new generation; tell whether they are there."""
-        state = self._state
-        if work.built_by is None:
-            if state.generations.shown(state.collection) < _BUILD_DOCUMENTS:
-                work.built_by = now
-                return True
-            work.build_to = state.log.last_seq(state.collection)
-            work.built_by = now + _BUILD_S
-            for index, shard in self._shards():
-                self._order_build(index, shard, work)
-        return now >= work.built_by or all(
-            self._covered(index, shard, work.generation) >= work.build_to
-            for index, shard in self._shards()
-        )
-
-    def _order_build(self, index: int, shard: int, work: _Work) -> None:
-        state = self._state
-        order = {
-            "collection": state.collection, "index": index, "shard": shard,
-            "generation": work.generation, "covered_seq": work.build_to,
-        }  # fmt: skip
-        call = Call(names.BUILD, names.BUILD_QUEUE, order)
-        chords.send(current_app, call, awaited=False)
-
-    def _covered(self, index: int, shard: int, generation: int) -> int:
-        place = self._state.place(index, shard, generation)
-        return coverage(place.segments(), place.slots).seq(place.slots)
-
-    def _shards(self) -> list[tuple[int, int]]:
-        plan = self._state.plan
-        return [
-            (index, shard) for index, one in enumerate(plan.indexes) for shard in range(one.shards)
-        ]
+        if work.building is None:
+            work.building = Building.of(self._state, self._state.targets(), work.generation)
+        return work.building.is_done(self._state, now)
 
     def _purge(self, now: float) -> None:
         """Throw away a batch of what old generations left, once nobody reads it any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from compose.wire import codec, names
 from compose.wire.messages import DocumentBatch, DocumentItem
 from indexstore.errors import IndexStoreError
 from indexstore.model import EncodedDocument
+from workers import metrics
 from workers.embedding_cache import table_of
 from workers.giving_back import give_back
 from workers.index.announcing import announce_closed_jobs
@@ -36,12 +38,14 @@ def index(wire: Mapping[str, Any]) -> dict[str, Any]:
         batch = DocumentBatch.from_wire(wire)
     except codec.WireFormatError as error:
         logger.exception("index: a batch could not be read; the ledger will send it again")
+        metrics.fail()
         return {"error": str(error)}
     try:
         encoded = [_encoded(item, keep_texts=state.keeps_texts) for item in batch.documents()]
         done = state.log.append(batch.collection, encoded, generation=batch.generation)
     except IndexStoreError as error:
         logger.exception("index: a batch could not be written; the ledger will send it again")
+        metrics.fail()
         give_back(batch, counts=False)
         return {"error": str(error)}
     if done.outdated:
@@ -49,7 +53,18 @@ def index(wire: Mapping[str, Any]) -> dict[str, Any]:
     if done.failed and batch.generation > done.serving:
         _refuse(state, batch, encoded)
     state.announce_log()
+    if done.indexed:
+        _count(batch)
     return {"indexed": done.indexed, "superseded": done.superseded, "failed": done.failed}
+
+
+def _count(batch: DocumentBatch) -> None:
+    """Note how long the documents of a batch were under way."""
+    metrics.batch("index", len(batch.items))
+    now = time.time()
+    for item in batch.items:
+        if item["error"] is None and item["accepted_at"]:
+            metrics.searchable(batch.collection, now - item["accepted_at"])
 
 
 def _refuse(state: Runtime, batch: DocumentBatch, encoded: Sequence[EncodedDocument]) -> None:

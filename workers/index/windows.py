@@ -63,14 +63,11 @@ def _is_suspect(pending: PendingDocument) -> bool:
 
 def _item(pending: PendingDocument) -> DocumentItem:
     document = pending.document
-    if document.vector is None:
-        return DocumentItem(
-            document.doc_id, pending.content_version, document.modality, dict(document.content)
-        )
-    return DocumentItem.with_vector(
+    item = DocumentItem(
         document.doc_id,
         pending.content_version,
-        modality=document.modality,
-        content=dict(document.content),
-        vector=document.vector,
+        document.modality,
+        dict(document.content),
+        pending.accepted_at,
     )
+    return item if document.vector is None else item.with_vector(document.vector)

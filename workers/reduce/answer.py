@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from compose.plan import Plan
 from compose.wire.messages import SearchParams, ShardPart
-from indexstore.model import LiveDocument
+from indexstore.model import ChunkTable, LiveDocument
 from indexstore.spans import shown
 from workers.reduce.explain import Tree, explain_document, explain_fusion, explain_words
 from workers.reduce.fusion import Fusion
@@ -18,6 +18,7 @@ from workers.reduce.merge import Candidate, ChunkColumns
 from workers.reduce.reranking import explain_reranking
 
 Live = Mapping[str, LiveDocument | None]
+Chunks = Callable[[Sequence[str]], Mapping[str, ChunkTable]]
 
 
 class Answerer:
@@ -27,13 +28,16 @@ class Answerer:
         params: what the batch asked for.
         live: the ledger's word on every candidate.
         plan: the flow's indexes, and how it fuses them.
+        chunks: looks up the chunks of documents, with the vectors that were asked for.
     """
 
-    def __init__(self, params: SearchParams, live: Live, plan: Plan) -> None:
+    def __init__(self, params: SearchParams, live: Live, plan: Plan, chunks: Chunks) -> None:
         self._params = params
         self._indexes = plan.indexes
         self._fusion = Fusion.of(plan.score)
         self._live = live
+        self._look_up = chunks
+        self._stored: Mapping[str, ChunkTable] = {}
         self._columns: dict[int, ChunkColumns] = {}
 
     def hits(self, candidates: Sequence[Candidate], text: str) -> tuple[bytes, int]:
@@ -42,6 +46,8 @@ class Answerer:
         first = self._params.offset
         shown = alive[first : first + self._params.limit]
         threshold = self._params.score_threshold
+        if self._params.with_vector:
+            self._stored = self._look_up([candidate.doc_id for candidate in shown])
         words = query_words(text) if self._params.highlight else frozenset()
         rows = [
             self._hit(candidate, words)
@@ -69,9 +75,23 @@ class Answerer:
             hit["highlight"] = marked
         chunks = self._chunks(candidate, str(document.content.get("text") or ""), words)
         hit["chunks"] = chunks[: self._params.group_size]
+        if self._params.with_vector:
+            self._add_vectors(candidate, hit["chunks"])
         if self._params.explain:
             hit["explanation"] = self._explanation(candidate, chunks, document.weight)
         return hit
+
+    def _add_vectors(self, candidate: Candidate, chunks: Sequence[dict[str, Any]]) -> None:
+        """Show each chunk's vector as it was encoded; a flow of words alone has none."""
+        table, index = self._stored.get(candidate.doc_id), self._indexes[candidate.part.index]
+        near = [each for each in (index, *self._indexes) if each.kind == "vector"]
+        if table is None or not near or near[0].vector not in table.embeddings:
+            return
+        rows = dict(
+            zip(table.positions.tolist(), table.embeddings[near[0].vector].tolist(), strict=True)
+        )
+        for chunk in chunks:
+            chunk["vector"] = rows.get(chunk["position"])
 
     def _explanation(
         self, candidate: Candidate, chunks: Sequence[Mapping[str, Any]], weight: float

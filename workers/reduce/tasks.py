@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from celery import shared_task
@@ -14,6 +14,8 @@ from compose.plan import Plan
 from compose.wire import codec, names
 from compose.wire.fusing import depth_of
 from compose.wire.messages import ReduceOrder, Reply, SearchParams, ShardPart
+from indexstore.model import ChunkTable
+from workers import metrics
 from workers.answering import answer_failure, reply
 from workers.reduce.answer import Answerer
 from workers.reduce.ranking import Scorings, rankings_of, scorings_of
@@ -30,10 +32,12 @@ def reduce(parts: Sequence[bytes], wire: Mapping[str, Any]) -> None:
     started = time.time()
     try:
         order = ReduceOrder.from_wire(wire)
+        metrics.batch("reduce", order.queries)
         if started < order.deadline:
             reply(order.reply_to, _reduce(parts, order, started))
     except Exception as error:
         logger.exception("reduce: a batch of queries failed")
+        metrics.fail()
         answer_failure(wire, "reduce", error)
 
 
@@ -45,6 +49,7 @@ def gather(parts: Sequence[bytes], wire: Mapping[str, Any]) -> None:
         reply(str(wire["reply_to"]), Reply(str(wire["batch_id"]), parts=said))
     except Exception as error:
         logger.exception("gather: an inspection failed")
+        metrics.fail()
         answer_failure(wire, "reduce", error)
 
 
@@ -56,7 +61,7 @@ def _reduce(packed: Sequence[bytes], order: ReduceOrder, started: float) -> Repl
     live = _live_documents(order.collection).get(
         candidate.doc_id for ranking in rankings for candidate in ranking
     )
-    answerer = Answerer(params, live, plan)
+    answerer = Answerer(params, live, plan, partial(_chunks_of, order.generation))
     hits: list[bytes] = []
     short: list[int] = []
     for query, ranking in enumerate(rankings):
@@ -109,6 +114,12 @@ def prepare() -> None:
         ComponentError: one cannot be made; its text says which and why.
     """
     _scorings()
+
+
+def _chunks_of(generation: int, doc_ids: Sequence[str]) -> Mapping[str, ChunkTable]:
+    state = runtime()
+    serving = generation or state.generation()
+    return state.log.chunks_of(state.collection, doc_ids, generation=serving)
 
 
 @cache

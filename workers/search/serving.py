@@ -14,9 +14,11 @@ from redis.exceptions import RedisError
 
 from compose.wire import chords, names
 from compose.wire.chords import Call
+from compose.wire.messages import Target
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
 from indexstore.shard import Shard, ShardStats
 from workers.runtime import Runtime, runtime
+from workers.search.opened import Opened
 
 logger = logging.getLogger(__name__)
 
@@ -26,119 +28,100 @@ _BUILD_LOOK_S = 1.0  # between two looks whether a build is due
 _BUILD_EVERY_S = 5.0  # a shard that outgrew its delta asks for a segment no more often
 _BUILD_PAUSE_S = 300.0  # nor more seldom than this, when its builds come to nothing
 _SETTLED_S = 2.0  # without news: then the rest of a bulk of writes becomes a segment as well
-_COMPARE_S = 0.5  # between two looks which generation serves
-_FORMER_S = 30.0  # for queries that were encoded before a swap; longer than they wait
+_COMPARE_S = 0.5  # between two looks which generation and which layout serve
 _SETTLED_ROWS = 1_000  # fewer are scanned in less time than one more segment takes
 
 
 class GenerationError(Exception):
-    """A query was encoded for a generation that this process does not serve."""
+    """A query is for a generation, or for a layout, that this process does not serve."""
 
-    def __init__(self, wanted: int, served: int) -> None:
-        super().__init__(wanted, served)
-        self.wanted, self.served = wanted, served
+    def __init__(self, wanted: tuple[Target, int]) -> None:
+        super().__init__(wanted)
+        self.wanted = wanted
 
     def __str__(self) -> str:
+        (_, shard, of), generation = self.wanted
         return (
-            f"the query is of generation {self.wanted}, generation {self.served} serves now; "
-            "repeat it"
+            f"shard {shard} of {of} in generation {generation} is not served here (any more); "
+            "repeat the query"
         )
 
 
 class Serving:
-    """The shards of one worker process, by (index of the flow, shard)."""
+    """The shards of one worker process."""
 
     def __init__(self, state: Runtime) -> None:
         self._state = state
-        self.shards: dict[tuple[int, int], Shard] = {}
-        self._former: list[_Former] = []
+        self.opened = Opened(state)
         self._compared_at = 0.0
-        self._orders: dict[tuple[int, int], _Order] = {}
+        self._orders: dict[Target, _Order] = {}
         self._looked_at = 0.0
-        self._news_at: dict[tuple[int, int], float] = {}
+        self._news_at: dict[Target, float] = {}
 
     def load(self) -> None:
         """Open every shard whose queue this process consumes.
 
         Raises:
             IndexStoreError: a shard cannot be opened.
+            QueueWithoutShardError: a queue has none.
         """
-        state = self._state
-        for index, shard in state.shards_here():
-            self.shards[index, shard] = Shard.open(state.place(index, shard))
+        self.opened.load()
 
-    def shard(self, key: tuple[int, int], generation: int = 0) -> Shard:
+    def shard(self, target: Target, generation: int = 0) -> Shard:
         """Return a shard in the generation that a query was encoded for; 0 is the one that serves.
 
         Raises:
-            GenerationError: that generation is not served here.
+            GenerationError: it is not served here.
         """
-        newest = self.shards[key]
-        if generation in (0, newest.place.generation):
-            return newest
-        for former in self._former:
-            shard = former.shards.get(key)
-            if shard is not None and shard.place.generation == generation:
-                return shard
-        raise GenerationError(generation, newest.place.generation)
+        found = self.opened.find(target, generation)
+        if found is None:
+            raise GenerationError((target, generation))
+        return found
 
-    def follow_generation(self) -> bool:
-        """Open the shards of a generation that serves since; tell whether there is one.
-
-        The former ones stay for queries that were encoded for them.
-        """
+    def follow(self) -> bool:
+        """Open what shall serve since, and let go of what no longer does; tell of a change."""
         now = time.monotonic()
         if now - self._compared_at < _COMPARE_S:
             return False
         self._compared_at = now
-        self._former = [former for former in self._former if not former.is_over(now)]
-        serving = self._state.generation()
-        if all(shard.place.generation == serving for shard in self.shards.values()):
-            return False
-        fresh = {
-            (index, shard): Shard.open(self._state.place(index, shard, serving))
-            for index, shard in self.shards
-        }
-        self._former.append(_Former(self.shards, now + _FORMER_S))
-        self.shards = fresh
-        logger.info("generation %d serves", serving)
-        return True
+        return self.opened.follow()
 
     def describe(self) -> list[Mapping[str, Any]]:
         """Return what to announce of each shard."""
-        rows: list[Mapping[str, Any]] = []
-        for (index, number), shard in self.shards.items():
-            stats = shard.stats()
-            rows.append(
-                {
-                    "index": index,
-                    "name": self._state.plan.indexes[index].name,
-                    "shard": number,
-                    "ready": True,
-                    "applied_seq": stats.applied_seq,
-                    "documents": stats.documents,
-                    "chunks": stats.chunks,
-                    "delta_rows": stats.delta_rows,
-                    "segments": stats.segments,
-                    "deleted_ratio": stats.deleted_ratio,
-                    "generation": stats.generation,
-                    "epoch": stats.epoch,
-                    "corrupt": dict(stats.corrupt),
-                }
-            )
-        return rows
+        return [self._described(target, shard) for target, shard in self.opened.shards.items()]
+
+    def _described(self, target: Target, shard: Shard) -> Mapping[str, Any]:
+        stats = shard.stats()
+        index, number, of = target
+        return {
+            "index": index,
+            "name": self._state.plan.indexes[index].name,
+            "shard": number,
+            "of": of,
+            "serves": self.opened.serves(target),
+            "layout_epoch": self.opened.layout[index].epoch,
+            "ready": True,
+            "applied_seq": stats.applied_seq,
+            "documents": stats.documents,
+            "chunks": stats.chunks,
+            "delta_rows": stats.delta_rows,
+            "segments": stats.segments,
+            "deleted_ratio": stats.deleted_ratio,
+            "generation": stats.generation,
+            "epoch": stats.epoch,
+            "corrupt": dict(stats.corrupt),
+        }
 
     def catch_up(self) -> bool:
         """Apply what is new in the log to every shard; tell whether anything was."""
         changed = False
-        for key, shard in self.shards.items():
+        for target, shard in self.opened.shards.items():
             before = shard.applied_seq
             if shard.catch_up() != before:
                 changed = True
-                self._news_at[key] = time.monotonic()
-        for former in self._former:
-            for shard in former.shards.values():
-                shard.catch_up()
+                self._news_at[target] = time.monotonic()
+        for shard in self.opened.former():
+            shard.catch_up()
         return changed
 
     def see_to_builds(self) -> None:
@@ -147,43 +130,28 @@ class Serving:
         if now - self._looked_at < _BUILD_LOOK_S:
             return
         self._looked_at = now
-        for key, shard in self.shards.items():
+        for target, shard in self.opened.shards.items():
+            if not self.opened.is_lasting(target):
+                continue  # whoever changes the layout has segments built for the new one
             stats = shard.stats()
-            rests = now - self._news_at.setdefault(key, now) > _SETTLED_S
+            rests = now - self._news_at.setdefault(target, now) > _SETTLED_S
             is_left = rests and stats.delta_rows >= _SETTLED_ROWS
             if not (is_left or _wants_build(stats, int(self._state.settings["build_rows"]))):
                 continue
-            last = self._orders.get(key)
+            last = self._orders.get(target)
             if last is None or now >= last.at + last.pause_s:
-                self._orders[key] = _Order.after(last, stats, now)
-                self._ask_for_build(key, stats)
+                self._orders[target] = _Order.after(last, stats, now)
+                self._ask_for_build(target, stats)
 
-    def _ask_for_build(self, key: tuple[int, int], stats: ShardStats) -> None:
+    def _ask_for_build(self, target: Target, stats: ShardStats) -> None:
         payload = {
             "collection": self._state.collection,
-            "index": key[0],
-            "shard": key[1],
+            "target": target,
             "covered_seq": stats.covered_seq,
             "generation": stats.generation,
         }
         call = Call(names.BUILD, names.BUILD_QUEUE, payload)
         chords.send(current_app, call, awaited=False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Former:
-    """The shards of a generation that served before, and when to let go of them."""
-
-    shards: Mapping[tuple[int, int], Shard]
-    until: float
-
-    def is_over(self, now: float) -> bool:
-        """Let go of the shards once no query can still want them; tell whether it has."""
-        if now < self.until:
-            return False
-        for shard in self.shards.values():
-            shard.close()
-        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +195,7 @@ class Tailer(threading.Thread):
         wake = self._subscribe()
         while not self._stopping.is_set():
             try:
-                if self._serving.follow_generation() | self._serving.catch_up():
+                if self._serving.follow() | self._serving.catch_up():
                     self._on_change()
                 self._serving.see_to_builds()
             except CollectionNotFoundError:

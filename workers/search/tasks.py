@@ -14,11 +14,20 @@ from celery import shared_task
 from compose.plan import Plan
 from compose.wire import codec, names
 from compose.wire.fusing import depth_of
-from compose.wire.messages import Inspection, QueryBatch, SearchParams, ShardPart
+from compose.wire.messages import (
+    NOBODY,
+    Inspection,
+    QueryBatch,
+    SearchParams,
+    ShardPart,
+    Target,
+    target_of,
+)
 from indexstore.model import IndexConfig
 from indexstore.query import ShardHits, ShardQuery
 from indexstore.shard import Shard
-from workers.runtime import index_config, runtime
+from workers import metrics
+from workers.runtime import runtime
 from workers.search.serving import serving
 
 logger = logging.getLogger(__name__)
@@ -34,18 +43,20 @@ def search(wire: Mapping[str, Any]) -> bytes:
     need not take it apart.
     """
     started = time.time()
-    target = (-1, -1)
+    target = NOBODY
     try:
         batch = QueryBatch.from_wire(wire)
-        target = (int(batch.target[0]), int(batch.target[1]))
+        target = target_of(batch.target)
         if batch.is_late():
-            return _packed(ShardPart(*target, error="the deadline had passed"))
+            return _packed(ShardPart(*target[:2], error="the deadline had passed"))
+        metrics.batch("search", batch.queries)
         state = runtime()
         shard = serving().shard(target, batch.generation)
         return answer_of(batch, shard, state.plan, started)
     except Exception as error:
         logger.exception("search: shard %s could not answer", target)
-        return _packed(ShardPart(*target, error=f"{type(error).__name__}: {error}"))
+        metrics.fail()
+        return _packed(ShardPart(*target[:2], error=f"{type(error).__name__}: {error}"))
 
 
 @shared_task(name=names.INSPECT)
@@ -57,24 +68,24 @@ def inspect(wire: Mapping[str, Any]) -> bytes:
 def _inspected(wire: Mapping[str, Any]) -> dict[str, Any]:
     try:
         order = Inspection.from_wire(wire)
-        index, number = order.target
-        shard = serving().shards[int(index), int(number)]
+        target = target_of(order.target)
+        shard = serving().shard(target)
         if shard.catch_up(order.min_seq, order.deadline) < order.min_seq:
-            return {"error": f"shard {number} has not read the log in time", "status": 504}
+            return {"error": f"shard {target[1]} has not read the log in time", "status": 504}
         return {"answer": getattr(shard, order.what)(**order.arguments)}
     except Exception as error:
         logger.exception("inspect: a shard could not answer")
+        metrics.fail()
         return {"error": str(error), "status": int(getattr(error, "status", 500))}
 
 
 def answer_of(batch: QueryBatch, shard: Shard, plan: Plan, started: float) -> bytes:
     """Return what a shard finds for a batch, packed."""
-    target = (int(batch.target[0]), int(batch.target[1]))
-    config = index_config(plan.indexes[target[0]])
-    hits = shard.search(shard_query(batch, config, plan))
+    target = target_of(batch.target)
+    hits = shard.search(shard_query(batch, shard.place.config, plan))
     if hits.applied_seq < batch.min_seq:
-        return _packed(ShardPart(*target, error="it has not read the log in time"))
-    return _packed(_part(target, hits, batch, _extra(shard, hits), started))
+        return _packed(ShardPart(*target[:2], error="it has not read the log in time"))
+    return _packed(_part(target, hits, shard, (batch, started)))
 
 
 def shard_query(batch: QueryBatch, config: IndexConfig, plan: Plan) -> ShardQuery:
@@ -113,14 +124,11 @@ def _packed(part: ShardPart) -> bytes:
 
 
 def _part(
-    target: tuple[int, int],
-    hits: ShardHits,
-    batch: QueryBatch,
-    extra: Mapping[str, Any],
-    started: float,
+    target: Target, hits: ShardHits, shard: Shard, order: tuple[QueryBatch, float]
 ) -> ShardPart:
+    batch, started = order
     return ShardPart(
-        *target,
+        *target[:2],
         counts=hits.counts,
         doc_ids=tuple(hits.doc_ids),
         versions=hits.versions,
@@ -130,7 +138,7 @@ def _part(
         chunk_scores=hits.chunk_scores,
         chunk_spans=hits.chunk_spans,
         highlights=tuple(hits.highlights or ()),
-        extra=extra,
+        extra=_extra(shard, hits),
         queue_s=max(0.0, started - batch.sent_at),
         work_s=time.time() - started,
     )

@@ -35,6 +35,26 @@ class TrainingResult(JobResult):
     refused: list[Refused]
 
 
+class SnapshotResult(Output):
+    """A snapshot: what it holds, and the fingerprint of the flow that encoded it."""
+
+    name: str
+    collection: str
+    fingerprint: str
+    documents: int
+    encoded: int
+    media: int
+    size_bytes: int
+    created_at: float
+    format: int
+
+
+class SnapshotList(Output):
+    """Snapshots, newest first."""
+
+    snapshots: list[SnapshotResult]
+
+
 class JobPage(Output):
     """Jobs, newest first."""
 

@@ -89,7 +89,7 @@ class SearchOptions(Input):
     score_threshold: float | None = Field(None, allow_inf_nan=False)
     params: Params = Params()
     with_content: bool = True
-    with_vector: bool = False
+    with_vector: bool = Field(default=False, description="show each chunk's vector, as encoded")
     highlight: bool = Field(default=False, description="mark in each chunk what matched")
     explain: bool = Field(default=False, description="add how each score was made up")
     trace: bool = Field(default=False, description="add when each stage began and ended")
@@ -133,6 +133,7 @@ class ChunkHit(Output):
     score: float
     text: str | None = None
     span: list[float] | None = None
+    vector: list[float] | None = None
 
 
 class Hit(Output):

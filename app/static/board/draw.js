@@ -24,11 +24,16 @@ async function ask(path, body = null, signal = undefined) {
   return answer;
 }
 
-/** Show a drawing in a place of the page and return its SVG element. */
-function drawInto(place, text) {
-  const parsed = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+/** Narrow pages get drawings that run from the top down. */
+const narrow = matchMedia("(max-width: 40rem)");
+
+/** Show the drawing that fits the page in a place of it, and return its SVG element. */
+function drawInto(place, { svg, svg_down: down }) {
+  const parsed = new DOMParser().parseFromString(narrow.matches ? down : svg, "image/svg+xml").documentElement;
   const drawing = document.importNode(parsed, true);
+  drawing.style.setProperty("--own-width", `${drawing.getAttribute("width")}px`);
   place.replaceChildren(drawing);
+  place.scrollLeft = narrow.matches ? (place.scrollWidth - place.clientWidth) / 2 : 0;
   return drawing;
 }
 

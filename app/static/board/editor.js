@@ -8,20 +8,29 @@
     kubernetes: "Kubernetes", dockerfile: "Dockerfile", "dockerfile-full": "Dockerfile.full",
     mermaid: "Mermaid", svg: "SVG", html: "HTML",
   };
-  const [editor, lines, verdict, faults, drawing, outputs, tabs, panel, text, copy, download, done, example] = [
-    "yaml", "lines", "verdict", "faults", "drawing", "outputs", "tabs", "panel", "text", "copy", "download", "done", "example",
+  const [editor, lines, paint, verdict, faults, drawing, outputs, tabs, panel, text, copy, download, done, example] = [
+    "yaml", "lines", "paint", "verdict", "faults", "drawing", "outputs", "tabs", "panel", "text", "copy", "download", "done", "example",
   ].map((id) => document.getElementById(id));
   let chosen = "docker-compose";
   let checking = null;
   let timer = null;
   let flows = new Map();
+  let drawn = null;
 
-  /** Number the lines, and mark those with faults. */
-  function number(faulty = new Set()) {
+  /** Number and colour the lines, and mark what is at fault. */
+  function dress(found = []) {
+    const faulty = new Set(found.map((fault) => fault.line));
     const count = editor.value.split("\n").length;
     lines.replaceChildren(...Array.from({ length: count }, (_, line) =>
       make("div", { text: line + 1, className: faulty.has(line + 1) ? "faulty" : "" })));
-    lines.scrollTop = editor.scrollTop;
+    paintYaml(paint, editor.value, found);
+    follow();
+  }
+
+  /** Keep numbers and colours beside the text that is scrolled. */
+  function follow() {
+    lines.scrollTop = paint.scrollTop = editor.scrollTop;
+    paint.scrollLeft = editor.scrollLeft;
   }
 
   /** Put the cursor where a fault is. */
@@ -40,7 +49,7 @@
 
   function judge(answer) {
     editor.setAttribute("aria-invalid", String(!answer.valid));
-    number(new Set(answer.faults.map((fault) => fault.line)));
+    dress(answer.faults);
     faults.replaceChildren(...answer.faults.map(faultOf));
     verdict.classList.toggle("warning", !answer.valid);
     outputs.hidden = !answer.valid;
@@ -52,7 +61,8 @@
     const queues = Object.values(answer.queues);
     const workers = queues.reduce((total, count) => total + count, 0);
     verdict.textContent = `Valid: collection ${answer.collection}, ${queues.length} queues, ${workers} workers`;
-    drawInto(drawing, answer.svg);
+    drawn = answer;
+    drawInto(drawing, drawn);
   }
 
   async function check() {
@@ -118,6 +128,7 @@
   function start(name) {
     editor.value = flows.get(name) ?? "";
     editor.scrollTop = 0;
+    dress();
     check();
   }
 
@@ -133,11 +144,12 @@
   }
 
   editor.addEventListener("input", () => {
-    number();
+    dress();
     clearTimeout(timer);
     timer = setTimeout(check, PAUSE_MS);
   });
-  editor.addEventListener("scroll", () => { lines.scrollTop = editor.scrollTop; });
+  editor.addEventListener("scroll", follow);
+  narrow.addEventListener("change", () => { if (drawn) drawInto(drawing, drawn); });
   example.addEventListener("change", () => start(example.value));
   tabs.addEventListener("keydown", move);
   copy.addEventListener("click", async () => {
@@ -146,6 +158,6 @@
   document.addEventListener("gnes-key", () => { load().then(check, say); });
   tabs.append(...Object.entries(TARGETS).map(tabOf));
   choose(chosen, false);
-  number();
+  dress();
   load().catch((error) => { verdict.textContent = error.message; });
 })();

@@ -7,14 +7,16 @@
   const status = document.getElementById("running-status");
   const graph = document.getElementById("running-graph");
   const whole = new Intl.NumberFormat();
-  let boxes = null;
+  const tiles = Object.fromEntries([...document.querySelectorAll("[data-tile]")].map((tile) => [tile.dataset.tile, tile]));
+  let drawn = null;
+  let boxes = [];
   let timer = null;
 
   /** Put a line of words under each box of the drawing that stands for a queue. */
-  function prepare({ svg, boxes: queues }) {
-    const drawing = drawInto(graph, svg);
+  function prepare() {
+    const drawing = drawInto(graph, drawn);
     boxes = [];
-    for (const [id, behind] of Object.entries(queues)) {
+    for (const [id, behind] of Object.entries(drawn.boxes)) {
       const group = drawing.querySelector(`[data-node="${CSS.escape(id)}"]`);
       const rect = group.querySelector("rect");
       const words = document.createElementNS("http://www.w3.org/2000/svg", "text");
@@ -39,19 +41,36 @@
   }
 
   /** Return a shard with what the copy that has read furthest says of it. */
-  function newest({ index, shard, queue, replicas }) {
+  function newest({ index, shard, of, serves, queue, replicas }) {
     const best = replicas.reduce((a, b) => ((b.applied_seq ?? 0) > (a.applied_seq ?? -1) ? b : a), {});
     const ready = replicas.filter((replica) => replica.ready).length;
-    return { name: `${index} ${shard}`, queue, documents: best.documents ?? 0, chunks: best.chunks ?? 0, ready, replicas: replicas.length };
+    return { index, name: `${index}, shard ${shard} of ${of}`, of, serves, queue, documents: best.documents ?? 0, chunks: best.chunks ?? 0, ready, replicas: replicas.length };
   }
 
-  function row(cells, isWarning) {
+  function row(cells, className, wide = -1) {
     const [first, ...rest] = cells;
-    const children = [make("th", { text: first, attributes: { scope: "row" } }), ...rest.map((text) => make("td", { text }))];
-    return make("tr", { className: isWarning ? "warning" : "", children });
+    const children = [
+      make("th", { text: first, attributes: { scope: "row" } }),
+      ...rest.map((text, place) => make("td", { text, className: place + 1 === wide ? "wide" : "" })),
+    ];
+    return make("tr", { className, children });
   }
 
-  function show(queues, shards) {
+  /** Say in four numbers how it is. */
+  function count(queues, serving) {
+    const waiting = queues.map((queue) => queue.waiting);
+    const perIndex = Map.groupBy ? [...Map.groupBy(serving, (shard) => shard.index).values()] : [serving];
+    const ready = serving.filter((shard) => shard.ready).length;
+    tiles.documents.textContent = whole.format(Math.max(0, ...perIndex.map((shards) => sum(shards.map((shard) => shard.documents)))));
+    tiles.waiting.textContent = waiting.includes(null) ? "not told" : whole.format(sum(waiting));
+    tiles.busy.textContent = `${sum(queues.map((queue) => queue.busy))} / ${sum(queues.map((queue) => queue.workers))}`;
+    tiles.shards.textContent = `${ready} / ${serving.length}`;
+    tiles.shards.classList.toggle("warning", ready < serving.length);
+  }
+
+  function show(queues, everyShard) {
+    const shards = everyShard.filter((shard) => shard.serves);
+    count(queues, shards);
     const byName = new Map(queues.map((queue) => [queue.queue, queue]));
     for (const { group, words, queues: behind } of boxes) {
       const here = behind.map((name) => byName.get(name)).filter(Boolean);
@@ -60,18 +79,20 @@
     }
     document.querySelector("#queues tbody").replaceChildren(...queues.map((queue) => row(
       [queue.queue, queue.waiting === null ? "not told" : whole.format(queue.waiting), `${queue.busy} / ${queue.workers}`, whole.format(queue.wanted)],
-      queue.workers === 0)));
-    document.querySelector("#shards tbody").replaceChildren(...shards.map((shard) => row(
-      [shard.name, whole.format(shard.documents), whole.format(shard.chunks), `${shard.ready} of ${shard.replicas} ready`],
-      shard.ready === 0)));
-    say(queues);
+      queue.workers === 0 ? "warning" : "", 3)));
+    document.querySelector("#shards tbody").replaceChildren(...everyShard.map((shard) => row(
+      [shard.name + (shard.serves ? "" : ", being made"), whole.format(shard.documents), whole.format(shard.chunks), `${shard.ready} of ${shard.replicas}`],
+      shard.serves ? (shard.ready === 0 ? "warning" : "") : "coming")));
+    say(queues, everyShard);
   }
 
   /** Say the state in words, only when it has changed: it is read aloud. */
-  function say(queues) {
+  function say(queues, shards) {
     const lacking = queues.filter((queue) => queue.workers === 0).map((queue) => queue.queue);
     const workers = sum(queues.map((queue) => queue.workers));
-    const text = lacking.length ? `Nobody works on ${lacking.join(", ")}` : `${workers} workers on ${queues.length} queues`;
+    const coming = new Map(shards.filter((shard) => !shard.serves).map((shard) => [shard.index, shard.of]));
+    const making = [...coming].map(([index, of]) => `; ${index} is dealt out to ${of} shards`).join("");
+    const text = (lacking.length ? `Nobody works on ${lacking.join(", ")}` : `${workers} workers on ${queues.length} queues`) + making;
     status.classList.toggle("warning", lacking.length > 0);
     if (status.textContent !== text) status.textContent = text;
   }
@@ -79,8 +100,12 @@
   async function look() {
     clearTimeout(timer);
     try {
-      if (boxes === null) prepare(await ask("/board/running"));
       const [{ queues }, { shards }] = await Promise.all([ask("/v1/queues"), ask("/v1/shards")]);
+      const layout = JSON.stringify(shards.filter((shard) => shard.serves).map((shard) => shard.queue));
+      if (drawn?.layout !== layout) {
+        drawn = { ...(await ask("/board/running")), layout };
+        prepare();
+      }
       show(queues, shards.map(newest));
     } catch (error) {
       status.classList.add("warning");
@@ -91,5 +116,6 @@
 
   document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
   document.addEventListener("gnes-key", look);
+  narrow.addEventListener("change", () => { if (drawn) { prepare(); look(); } });
   look();
 })();

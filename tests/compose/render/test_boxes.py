@@ -41,3 +41,12 @@ def test_each_box_of_a_free_flow_has_all_its_queues() -> None:
     assert boxes["cut"] == ("preprocess",)
     assert len(boxes["near"]) == 2
     assert boxes.items() >= {index.name: index.queues() for index in plan.indexes}.items()
+
+
+def test_routers_before_the_shards_merge_nothing() -> None:
+    """GNES put reducers there too; here they are nobody's queue."""
+    flow = parse_flow(WIDE)
+
+    boxes = queues_of_boxes(flow, plan_of(flow))
+
+    assert [box for box, queues in boxes.items() if queues == ("reduce",)] == ["Router50"]

@@ -1,17 +1,20 @@
 """The docker-compose file: right by construction, with no secret in it."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from compose_spec import PyOptions
 
 from compose.flow import Flow
 from compose.plan import Plan
 from compose.planning import plan_of
 from compose.render.docker_compose import docker_compose
+from compose.render.targets import render_file
 
 
 @pytest.fixture
@@ -90,6 +93,42 @@ def test_volumes_and_networks_of_the_flow_are_kept_apart(rendered: dict[str, Any
     """GNES wrote its volumes over its networks; here both stand."""
     assert set(rendered["volumes"]) == {"broker", "database", "data", "more"}
     assert set(rendered["networks"]) == {"inner"}
+
+
+def _interpolated(text: str) -> str:
+    """Fill in the variables as Compose does before it looks at anything: all are unset here."""
+    text = re.sub(r"\$\{\w+:\?[^}]*\}", "given", text)
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+
+
+@pytest.mark.parametrize("target", ["docker-compose", "swarm"])
+@pytest.mark.parametrize("path", sorted(Path("flows").glob("*.yml")), ids=lambda path: path.name)
+def test_it_is_what_the_compose_specification_says(path: Path, target: str) -> None:
+    """Also as Docker Compose 2 reads it: every key and every value is of the specification."""
+    text = _interpolated(render_file(path, target))
+
+    read = PyOptions(apply_merge=True).from_yaml(text)
+
+    assert set(read.services or ()) == set(yaml.safe_load(text)["services"])
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("stop_grace_period: 60s", "stop_grace_period: 60 seconds"),
+        ("condition: service_healthy", "condition: healthy"),
+        ("start_period", "start_perod"),
+        ("ports:", "port:"),
+    ],
+)
+def test_the_specification_refuses_what_is_wrong(right: str, wrong: str) -> None:
+    """The check above can fail."""
+    text = _interpolated(render_file(Path("flows/text.yml"), "docker-compose"))
+    text = text.replace('"60s"', "60s")
+    assert right in text
+
+    with pytest.raises(ValueError, match=r"."):
+        PyOptions(apply_merge=True).from_yaml(text.replace(right, wrong))
 
 
 @pytest.mark.system

@@ -129,6 +129,39 @@ def test_the_shell_script_is_a_script(tmp_path: Path) -> None:
     assert len(started) == len(lines)
 
 
+def _tool(name: str) -> str:
+    """Return a program that was installed beside Python."""
+    return str(Path(sys.executable).with_name(name))
+
+
+@pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.name)
+def test_shellcheck_finds_nothing_in_the_shell_script(path: Path, tmp_path: Path) -> None:
+    """Neither a mistake nor a bad habit."""
+    script = tmp_path / "run.sh"
+    script.write_text(render_file(path, "shell"), encoding="utf-8")
+
+    done = subprocess.run(
+        [_tool("shellcheck"), script], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (0, "")
+    script.write_text(script.read_text().replace('"$running"', "$running"), encoding="utf-8")
+    assert subprocess.run([_tool("shellcheck"), script], stdout=-3, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("variant", ["slim", "full"])
+def test_hadolint_finds_nothing_in_the_dockerfiles(variant: str, tmp_path: Path) -> None:
+    """Neither a mistake nor a bad habit."""
+    file = tmp_path / "Dockerfile"
+    file.write_text(dockerfile(variant), encoding="utf-8")  # type: ignore[arg-type]
+
+    done = subprocess.run([_tool("hadolint"), file], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "")
+    file.write_text(file.read_text().replace("WORKDIR /build", "RUN cd /build"), encoding="utf-8")
+    assert subprocess.run([_tool("hadolint"), file], stdout=-3, check=False).returncode == 1
+
+
 def test_names_cannot_break_out_of_a_script() -> None:
     """Whatever a path holds, the shell reads it as a path."""
     text = render(load_flow("flows/text.yml"), "shell", source='a"; $(touch x) `y`.yml')

@@ -105,7 +105,7 @@ def test_a_batch_survives_the_wire() -> None:
     """A batch is the same after encoding, with its arrays."""
     batch = QueryBatch(
         batch_id="b", reply_to="r", collection="c", deadline=1.0, queries=1,
-        params=SearchParams(limit=3).to_wire(), targets=((0, 1),),
+        params=SearchParams(limit=3).to_wire(), targets=((0, 1, 2),),
         embeddings={"": np.ones((1, 4), np.float32)}, owners=np.zeros(1, np.int32),
         weights=np.ones(1, np.float32),
     )  # fmt: skip
@@ -114,4 +114,4 @@ def test_a_batch_survives_the_wire() -> None:
 
     assert SearchParams.from_wire(back.params).limit == 3
     assert np.array_equal(back.embeddings[""], batch.embeddings[""])
-    assert [tuple(target) for target in back.targets] == [(0, 1)]
+    assert [tuple(target) for target in back.targets] == [(0, 1, 2)]

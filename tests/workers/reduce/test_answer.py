@@ -10,7 +10,7 @@ from compose.load import load_flow
 from compose.plan import Plan
 from compose.planning import plan_of
 from compose.wire.messages import SearchParams, ShardPart
-from indexstore.model import LiveDocument
+from indexstore.model import ChunkTable, LiveDocument
 from workers.component import Floats, Reranker
 from workers.preprocess.images import SlidingWindows
 from workers.reduce.answer import Answerer
@@ -49,13 +49,18 @@ def live(*doc_ids: str) -> dict[str, LiveDocument | None]:
     return {i: LiveDocument(1, 1, {"text": f"text {i}"}, {"n": i}, 1.0) for i in doc_ids}
 
 
+def no_chunks(_: Sequence[str]) -> Mapping[str, ChunkTable]:
+    """Know no vectors: nobody asks for them here."""
+    return {}
+
+
 @pytest.mark.parametrize(("limit", "ids"), [(5, ["3", "2", "1"]), (2, ["3", "2"])])
 def test_hits_of_all_shards_are_filled_with_their_documents(
     plan: Plan, limit: int, ids: list[str]
 ) -> None:
     """Best first, cut to what was asked for, each with its content whatever shard it came from."""
     (ranking,) = rank([part(0, {"1": 0.1}), part(1, {"2": 0.2, "3": 0.3})], 1)
-    answerer = Answerer(SearchParams(limit=limit), live("1", "2", "3"), plan)
+    answerer = Answerer(SearchParams(limit=limit), live("1", "2", "3"), plan, no_chunks)
 
     rows, alive = answerer.hits(ranking, "")
 
@@ -78,7 +83,7 @@ def test_a_second_stage_gives_as_many_as_there_are_or_were_asked_for(
     (ranking,) = rank([part(0, {name: 1.0 - n / 100 for n, name in enumerate(names)})], 1)
 
     again = SecondStage((Longest(),), 32).rerank(ranking, "a question", texts, 5)
-    rows, _ = Answerer(SearchParams(limit=5), texts, plan).hits(again, "")
+    rows, _ = Answerer(SearchParams(limit=5), texts, plan, no_chunks).hits(again, "")
 
     found = [hit["id"] for hit in orjson.loads(rows)]
     assert found == sorted(texts, reverse=True)[:shown]

@@ -118,7 +118,7 @@ def hits_of(bed: Bed, plan: Plan, reranker: Reranker | None = None) -> list[dict
         name: LiveDocument(2**40, 0, {"text": name}, {}, one.weight)
         for name, one in bed.stored.items()
     }
-    answerer = Answerer(params, live, plan)
+    answerer = Answerer(params, live, plan, lambda _: {})
     stage = SecondStage((reranker,) if reranker else (), 50)
     hits: list[dict[str, Any]] = []
     for ranking in rankings_of(parts, QUERIES, params, plan, scorings_of(plan)):

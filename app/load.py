@@ -13,7 +13,7 @@ import pickle
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,13 @@ class Target:
     path: str
     bodies: tuple[bytes, ...]
     host: str = "127.0.0.1"
+    api_key: str = ""
 
     def requests(self) -> list[bytes]:
         """Return the requests as bytes."""
+        key = f"authorization: Bearer {self.api_key}\r\n" if self.api_key else ""
         head = (
-            f"POST {self.path} HTTP/1.1\r\nhost: {self.host}\r\n"
+            f"POST {self.path} HTTP/1.1\r\nhost: {self.host}\r\n{key}"
             "content-type: application/json\r\ncontent-length: "
         ).encode()
         return [head + str(len(body)).encode() + b"\r\n\r\n" + body for body in self.bodies]
@@ -50,6 +52,7 @@ class Load:
     seconds: float
     median_ms: float
     p95_ms: float
+    p99_ms: float
 
     @property
     def rate(self) -> float:
@@ -158,6 +161,7 @@ async def _main(target: Target, clients: int, seconds: float) -> Load:
         seconds=took,
         median_ms=float(np.median(times)),
         p95_ms=float(np.percentile(times, 95)),
+        p99_ms=float(np.percentile(times, 99)),
     )
 
 
@@ -167,7 +171,7 @@ def measure(target: Target, clients: int, seconds: float) -> Load:
     Raises:
         subprocess.CalledProcessError: not one answer was good, or the server hung up.
     """
-    order = pickle.dumps((target.host, target.port, target.path, target.bodies, clients, seconds))
+    order = pickle.dumps((asdict(target), clients, seconds))
     done = subprocess.run(
         [sys.executable, str(Path(__file__).resolve())],
         input=order,
@@ -181,10 +185,9 @@ def measure(target: Target, clients: int, seconds: float) -> Load:
 def _program() -> None:
     import uvloop  # noqa: PLC0415 - the generator's own need, not that of whoever imports measure
 
-    host, port, path, bodies, clients, seconds = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent's
-    load = uvloop.run(_main(Target(port, path, bodies, host), clients, seconds))
-    names = ("clients", "requests", "errors", "seconds", "median_ms", "p95_ms")
-    json.dump({name: getattr(load, name) for name in names}, sys.stdout)
+    target, clients, seconds = pickle.load(sys.stdin.buffer)  # noqa: S301 - our own parent's
+    load = uvloop.run(_main(Target(**target), clients, seconds))
+    json.dump(asdict(load), sys.stdout)
 
 
 if __name__ == "__main__":
