@@ -75,15 +75,21 @@ class Settings(BaseSettings):
     log_format: str = Field("text", pattern="^(text|json)$")
     search_timeout_s: float = Field(10.0, gt=0, description="deadline of a search without its own")
     visibility_timeout_s: int = Field(
-        10, ge=2, description="seconds after which a dead worker's message is delivered again"
+        6, ge=2, description="seconds after which a dead worker's message is delivered again"
     )
-    presence_interval_s: float = Field(1.0, gt=0, description="seconds between heartbeats")
+    presence_interval_s: float = Field(0.5, gt=0, description="seconds between heartbeats")
     window_documents: int = Field(
         2_048, ge=1, description="documents under way between ledger and log at one time"
     )
     document_batch: int = Field(64, ge=1, description="documents in one message")
     lease_s: float = Field(60.0, gt=0, description="seconds until a lost document is sent again")
     build_rows: int = Field(20_000, ge=1, description="fresh chunks that make a segment worthwhile")
+    most_fresh_rows: int = Field(
+        200_000,
+        ge=1,
+        description="fresh chunks of a shard from which on a collection is yellow; twice as many"
+        " refuse writes",
+    )
     retired_grace_s: float = Field(
         300.0, gt=0, description="seconds until the files of a replaced segment are deleted"
     )

@@ -13,14 +13,15 @@ from typing import Any, Self
 from uuid import uuid4
 
 import filetype
-import fsspec
 
-from indexstore.errors import IndexStoreError, StorageFullError
+from indexstore.errors import IndexStoreError
+from indexstore.filesystems import changed_at, filesystem, reaching, sync
 
 PREFIX = "sha256:"
 _BLOB = re.compile(r"sha256:[0-9a-f]{64}")
 _SNIFFED_BYTES = 8192  # enough for every signature that filetype knows
 _MODALITIES = ("image", "video", "audio")
+_FRESH_S = 3_600.0  # what was stored in the last hour nobody collects, so it need not be touched
 
 
 class BlobNotFoundError(IndexStoreError):
@@ -69,33 +70,34 @@ class MediaStore:
     def __init__(self, url: str) -> None:
         self.url = url
         self._fs: Any
-        self._fs, root = fsspec.core.url_to_fs(url)
-        self._root = f"{str(root).rstrip('/')}/media"
+        self._fs, root = filesystem(url)
+        self._root = f"{root.rstrip('/')}/media"
         self._is_local = "file" in self._fs.protocol or "local" in self._fs.protocol
 
     def put(self, data: bytes) -> Blob:
-        """Store a content, durably; storing it again changes nothing.
+        """Store a content, durably; storing it again only makes it young again.
 
         Raises:
-            StorageFullError: there is no space for it.
+            StorageFullError: there is no space for it. BlobsUnavailableError: the store is away.
         """
         blob = Blob.of(data)
         path = self._path(blob.name)
-        if not self._fs.exists(path):
-            try:
-                self._write(path, data)
-            except OSError as error:
-                raise StorageFullError(self.url, str(error)) from error
+        with reaching(self.url):
+            if self._is_local:
+                self._put_here(Path(path), data)
+            elif not self._is_fresh(path):
+                self._fs.pipe_file(path, data)
         return blob
 
     def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """Return a content, or its bytes from ``start`` to ``end`` (exclusive).
 
         Raises:
-            BlobNotFoundError: there is none of that name.
+            BlobNotFoundError: there is none of that name. BlobsUnavailableError: nobody can tell.
         """
         try:
-            data: bytes = self._fs.cat_file(self._path(name), start=start, end=end)
+            with reaching(self.url):
+                data: bytes = self._fs.cat_file(self._path(name), start=start, end=end)
         except FileNotFoundError as error:
             raise BlobNotFoundError(name) from error
         return data
@@ -104,10 +106,11 @@ class MediaStore:
         """Return the length of a content.
 
         Raises:
-            BlobNotFoundError: there is none of that name.
+            BlobNotFoundError: there is none of that name. BlobsUnavailableError: nobody can tell.
         """
         try:
-            return int(self._fs.size(self._path(name)))
+            with reaching(self.url):
+                return int(self._fs.size(self._path(name)))
         except FileNotFoundError as error:
             raise BlobNotFoundError(name) from error
 
@@ -126,22 +129,37 @@ class MediaStore:
 
     def names(self) -> Iterator[tuple[str, float]]:
         """Yield every stored content and when it was stored (seconds since the epoch)."""
-        for path, info in self._fs.find(self._root, detail=True).items():
+        with reaching(self.url):
+            found = self._fs.find(self._root, detail=True)
+        for path, info in found.items():
             digest = path.rsplit("/", 1)[-1]
-            changed = info.get("mtime") or info.get("LastModified") or time.time()
-            when = changed if isinstance(changed, int | float) else changed.timestamp()
             if _BLOB.fullmatch(PREFIX + digest):
-                yield PREFIX + digest, float(when)
+                yield PREFIX + digest, changed_at(info)
 
     def collect(self, referenced: Collection[str], *, older_than: float) -> int:
         """Delete what nothing refers to and what was stored before ``older_than``; return how many.
 
-        The age keeps what an upload has stored and is about to refer to.
+        The age keeps what an upload has stored and is about to refer to. It is asked again just
+        before, because storing a content that is there already makes it young.
         """
-        dead = [name for name, when in self.names() if name not in referenced and when < older_than]
-        for name in dead:
-            self._fs.rm_file(self._path(name))
-        return len(dead)
+        old = [name for name, when in self.names() if name not in referenced and when < older_than]
+        return sum(self._delete(self._path(name), older_than) for name in old)
+
+    def _delete(self, path: str, older_than: float) -> bool:
+        with reaching(self.url):
+            try:
+                if changed_at(self._fs.info(path)) >= older_than:
+                    return False
+                self._fs.rm_file(path)
+            except FileNotFoundError:  # another collector was faster
+                return False
+        return True
+
+    def _is_fresh(self, path: str) -> bool:
+        try:
+            return changed_at(self._fs.info(path)) > time.time() - _FRESH_S
+        except FileNotFoundError:
+            return False
 
     def _path(self, name: str) -> str:
         if not _BLOB.fullmatch(name):
@@ -149,11 +167,13 @@ class MediaStore:
         digest = name.removeprefix(PREFIX)
         return f"{self._root}/{digest[:2]}/{digest}"
 
-    def _write(self, path: str, data: bytes) -> None:
-        if not self._is_local:
-            self._fs.pipe_file(path, data)
-            return
-        target = Path(path)
+    def _put_here(self, target: Path, data: bytes) -> None:
+        try:
+            os.utime(target)
+        except FileNotFoundError:
+            self._write(target, data)
+
+    def _write(self, target: Path, data: bytes) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f"{target.name}.{uuid4().hex}")
         try:
@@ -164,3 +184,5 @@ class MediaStore:
             beside.rename(target)
         finally:
             beside.unlink(missing_ok=True)
+        for folder in (target.parent, target.parent.parent):  # the second is perhaps new as well
+            sync(folder)

@@ -165,7 +165,7 @@ class Acceptance:
 
     job_id: str
     token: int  # the highest version given; a search with it waits for these documents
-    versions: tuple[int, ...]  # in the order of the documents
+    versions: tuple[int, ...]  # in the order of the documents; empty when not known any more
     repeated: bool = False  # the answer to an earlier request with the same idempotency key
 
 

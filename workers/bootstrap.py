@@ -23,6 +23,7 @@ from workers.holding import Holder
 from workers.index.dispatcher import Dispatcher
 from workers.reduce.tasks import prepare
 from workers.runtime import InHand, Runtime, runtime
+from workers.search.opening import Opener
 from workers.search.serving import Tailer, serving
 from workers.search.word_exchange import WordExchange
 
@@ -85,6 +86,7 @@ def start_services(sender: Any = None, **_: Any) -> None:
         _services.append(Holder(sender, state))
     if state.shards_here():
         _services.append(Tailer(serving(), state, heartbeat.tell))
+        _services.append(Opener(serving(), state))
         _services.append(WordExchange(serving(), state))
     if names.INDEX_QUEUE in state.queues:
         _services.append(Dispatcher(state))

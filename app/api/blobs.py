@@ -1,5 +1,6 @@
 """Contents by their hash: upload once, refer to it in documents and queries, play it back."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -18,6 +19,7 @@ router = APIRouter(prefix="/v1/blobs", tags=["media"])
 #: Bytes read from an object store at a time.
 _SLICE = 1 << 20
 _SNIFFED_BYTES = 8_192
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 #: A content never changes under its name; it is data, whatever a browser might take it for.
 _HEADERS = {
     "cache-control": "public, max-age=31536000, immutable",
@@ -69,6 +71,7 @@ async def store(request: Request) -> Response:
     responses={
         **answers(BlobResult, 400, 404),
         200: {"description": "the bytes", "content": {"*/*": {}}},
+        206: {"description": "the range of them that was asked for", "content": {"*/*": {}}},
     },
 )
 async def read(request: Request, name: Name) -> Response:
@@ -79,15 +82,40 @@ async def read(request: Request, name: Name) -> Response:
     path = await to_thread.run_sync(media.local_path, name)
     if path is not None:
         return FileResponse(path, media_type=media_type, headers=_HEADERS)
-    return StreamingResponse(
-        _parts(media, name, size),
-        media_type=media_type,
-        headers={**_HEADERS, "content-length": str(size)},
-    )
+    return _streamed(media, name, size, (media_type, request.headers.get("range", "")))
 
 
-async def _parts(media: MediaStore, name: str, size: int) -> AsyncIterator[bytes]:
-    """Yield a content of an object store part by part."""
-    for start in range(0, size, _SLICE):
-        end = min(start + _SLICE, size)
+def _streamed(media: MediaStore, name: str, size: int, how: tuple[str, str]) -> Response:
+    """Answer with a content of an object store, or the part of it that was asked for."""
+    media_type, asked = how
+    span = range_of(asked, size)
+    if span is not None and not span:
+        return Response(status_code=416, headers={"content-range": f"bytes */{size}"})
+    sent = range(size) if span is None else span
+    headers = {**_HEADERS, "accept-ranges": "bytes", "content-length": str(len(sent))}
+    if span is not None:
+        headers["content-range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
+    status = 200 if span is None else 206
+    parts = _parts(media, name, sent)
+    return StreamingResponse(parts, media_type=media_type, status_code=status, headers=headers)
+
+
+def range_of(header: str, size: int) -> range | None:
+    """Return the bytes that a ``Range`` header wants, none beyond the end; None: all of them.
+
+    Several ranges at once are answered by the whole, as RFC 9110 allows.
+    """
+    match = _RANGE.fullmatch(header.strip())
+    if match is None or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if not first:
+        return range(max(0, size - int(last)), size)
+    return range(int(first), min(int(last) + 1, size) if last else size)
+
+
+async def _parts(media: MediaStore, name: str, span: range) -> AsyncIterator[bytes]:
+    """Yield a part of an object store's content, slice by slice."""
+    for start in range(span.start, span.stop, _SLICE):
+        end = min(start + _SLICE, span.stop)
         yield await to_thread.run_sync(media.get, name, start, end)

@@ -68,7 +68,16 @@ EXAMPLE = [
     summary="Write documents",
     response_model=None,
     responses=answers(
-        WriteResult, 400, 404, 409, 413, 415, 503, status=202, also={200: "done, as waited for"}
+        WriteResult,
+        400,
+        404,
+        409,
+        413,
+        415,
+        429,
+        503,
+        status=202,
+        also={200: "done, as waited for"},
     ),
     openapi_extra=takes(DocumentBody, example=EXAMPLE, many=True),
 )

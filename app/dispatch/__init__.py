@@ -85,7 +85,9 @@ class Dispatch:
             redis=self.redis,
             plan=self._plan,
             replies=self._replies,
+            directory=self.directory,
             api_id=self.api_id,
+            most_fresh=self.settings.most_fresh_rows,
         )
         exchange = Exchange(self._app, publisher=self._publisher, replies=self._replies)
         runner = QueryRunner(
@@ -152,6 +154,10 @@ class Dispatch:
     ) -> Acceptance:
         """Accept documents: the ledger first, so that nothing may lose them afterwards."""
         return await self._writer.submit(documents, job_id=job_id, idempotency_key=idempotency_key)
+
+    def backlog(self) -> list[tuple[str, int]]:
+        """Return the queues of shards with too many rows without a segment, and how many."""
+        return self._writer.backlog()
 
     async def delete(self, doc_ids: Sequence[str], if_match: int | None = None) -> Deletion:
         """Delete documents by id; they are gone from every answer when this returns."""

@@ -21,7 +21,7 @@ from compose.wire import chords, names
 from compose.wire.chords import Call
 from compose.wire.lengths import lengths
 from compose.wire.messages import QueryBatch, Reply, SearchParams, Target
-from compose.wire.presence import Directory
+from compose.wire.presence import OVERDUE_S, Directory
 from compose.wire.scatter import order_of, scatter
 
 T = TypeVar("T")
@@ -253,11 +253,13 @@ class QueryRunner:
     def _late_on(self, path: Sequence[tuple[str, str]], waited_s: float) -> DeadlineError:
         """Return the error that names the likeliest culprit: a queue without workers first.
 
-        A worker that froze may have taken the message so that the broker knows nothing of it.
+        A worker that froze may have taken the message so that the broker knows nothing of it. It
+        is the one that has been silent for the longest.
         """
-        orphans = [step for step in path if not self._directory.serving(step[1])]
-        silent = [step for step in path if not self._directory.responsive(step[1])]
-        stage, queue = (orphans or silent or path)[0]
+        stage, queue = path[0]
+        quietest = max(path, key=lambda step: self._directory.silence_s(step[1]))
+        if self._directory.silence_s(quietest[1]) > OVERDUE_S:
+            stage, queue = quietest
         workers = len(self._directory.serving(queue))
         return DeadlineError(stage, queue, waited_s, workers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,29 @@ def test_after_the_swap_writes_go_to_the_new_generation(it: Deployment) -> None:
     it.index({"id": "fresh", "text": "the tulip and the hedge and the blossom."})
 
     assert "fresh" in it.ids("the tulip and the hedge and the blossom", limit=10)
+
+
+def test_a_token_reads_its_write_while_a_generation_is_swapped(it: Deployment) -> None:
+    """Before, during and after the swap a search with a write's token finds what was written."""
+    send(it, "train", texts(5), wait="done")
+    before = generation(it)
+    send(it, "reindex")
+    lost, written = [], 0
+    until = time.monotonic() + 60
+
+    while time.monotonic() < until:
+        written += 1
+        document = {"id": f"w{written}", "text": "the tulip and the hedge and the seed."}
+        token = it.index(document, wait="no")["token"]
+        found = it.ids(document["text"], token=token, limit=300, timeout_ms=20_000)
+        if document["id"] not in found:
+            lost.append(written)
+        if generation(it) > before and until - time.monotonic() > 2.0:
+            until = time.monotonic() + 2.0
+
+    assert generation(it) == before + 1
+    assert written > 10
+    assert lost == []
 
 
 def served(it: Deployment) -> set[int]:

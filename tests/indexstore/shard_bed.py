@@ -46,12 +46,17 @@ def table(vectors: Float32, weights: Float32 | None = None, **names: Float32) ->
 
 
 class Bed:
-    """Ledger, log, manifest and blobs of one collection, and a dict of what is stored."""
+    """Ledger, log, manifest and blobs of one collection, and a dict of what is stored.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where segments lie. url: a migrated database; one of its own by default.
+    """
+
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
-        url = f"sqlite:///{folder / 'store.sqlite'}"
-        migrate(url)
+        if url is None:
+            url = f"sqlite:///{folder / 'store.sqlite'}"
+            migrate(url)
         self.ledger = Ledger.open(url)
         self.log = Log(self.ledger.database)
         self.manifest = Manifest(self.ledger.database)

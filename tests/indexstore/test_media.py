@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -12,11 +13,10 @@ from indexstore.media import BlobNotFoundError, MediaStore, sniff
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452")
 
 
-@pytest.fixture(params=["file", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> MediaStore:
-    """Return a store in a folder, and one in an object store's protocol."""
-    url = f"file://{tmp_path}" if request.param == "file" else f"memory://{tmp_path.name}"
-    return MediaStore(url)
+@pytest.fixture
+def store(blob_url: str) -> MediaStore:
+    """Return a store in a folder, and in object stores."""
+    return MediaStore(blob_url)
 
 
 def test_a_content_is_stored_once_under_its_hash(store: MediaStore) -> None:
@@ -63,3 +63,17 @@ def test_what_nothing_refers_to_is_collected_once_it_is_old(store: MediaStore) -
     assert store.get(kept.name) == b"kept"
     with pytest.raises(BlobNotFoundError):
         store.get(dead.name)
+
+
+def test_a_content_that_is_stored_again_is_young_again(tmp_path: Path) -> None:
+    """Whoever refers to it next is not a day late."""
+    store = MediaStore(f"file://{tmp_path}")
+    blob = store.put(PNG)
+    path = store.local_path(blob.name)
+    assert path is not None
+    os.utime(path, (1.0, 1.0))
+
+    store.put(PNG)
+
+    assert store.collect(set(), older_than=time.time() - 60) == 0
+    assert store.get(blob.name) == PNG

@@ -111,10 +111,11 @@ def test_a_document_vector_of_another_length_is_refused_alone() -> None:
     assert (bad[0].field, "holds vectors of 2" in bad[0].reason) == ("vector", True)
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> TestClient:
-    """Give a client of the API over an empty data folder, without workers."""
-    return TestClient(create(Settings(data_dir=tmp_path)))
+@pytest.fixture(params=["file", "memory"])
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> TestClient:
+    """Give a client of the API over an empty folder or object store, without workers."""
+    blob_url = f"memory://{tmp_path.name}" if request.param == "memory" else ""
+    return TestClient(create(Settings(data_dir=tmp_path, blob_url=blob_url)))
 
 
 def test_a_blob_is_stored_and_read_in_ranges(client: TestClient) -> None:
@@ -126,7 +127,33 @@ def test_a_blob_is_stored_and_read_in_ranges(client: TestClient) -> None:
     assert (stored["modality"], stored["media_type"]) == ("image", "image/png")
     assert (whole.content, whole.headers["content-type"]) == (png(), "image/png")
     assert (part.status_code, part.content) == (206, b"PNG")
+    assert part.headers["content-range"] == f"bytes 1-3/{len(png())}"
     assert "sandbox" in whole.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("header", "start", "stop"),
+    [("bytes=5-", 5, None), ("bytes=-4", -4, None), ("bytes=0-99999", 0, None), ("x", 0, None)],
+)
+def test_a_player_may_seek(client: TestClient, header: str, start: int, stop: int | None) -> None:
+    """From somewhere on, the last bytes, beyond the end; what is no range gets everything."""
+    stored = client.post("/v1/blobs", content=png()).json()
+
+    answer = client.get(f"/v1/blobs/{stored['blob']}", headers={"range": header})
+
+    if answer.status_code != 400:  # what is no range, files refuse
+        assert answer.content == png()[start:stop]
+        assert answer.headers["content-length"] == str(len(answer.content))
+
+
+def test_a_range_beyond_the_end_is_refused(client: TestClient) -> None:
+    """416, with the length that there is."""
+    stored = client.post("/v1/blobs", content=png()).json()
+
+    answer = client.get(f"/v1/blobs/{stored['blob']}", headers={"range": "bytes=99999-"})
+
+    assert answer.status_code == 416
+    assert str(len(png())) in answer.headers["content-range"]
 
 
 @pytest.mark.parametrize(
