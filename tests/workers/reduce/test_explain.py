@@ -105,7 +105,7 @@ def parts_of(bed: Bed, plan: Plan, params: SearchParams) -> list[ShardPart]:
     parts = []
     for index, described in enumerate(plan.indexes):
         shard = Shard.open(bed.place(index_config(described)))
-        asked = QueryBatch.from_wire({**batch.to_wire(), "target": (index, 0)})
+        asked = QueryBatch.from_wire({**batch.to_wire(), "target": (index, 0, 1)})
         parts.append(ShardPart.from_wire(codec.loads(answer_of(asked, shard, plan, 0.0))))
     return parts
 
