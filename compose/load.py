@@ -26,6 +26,7 @@ from compose.keys import (
     names,
 )
 from compose.reading import Reading
+from compose.scoring import read_score
 from compose.source import MAX_CHARACTERS, Node, read_yaml
 from compose.specs import Resolved, SpecReader
 
@@ -128,7 +129,7 @@ class _FlowReader:
             name=self._name(),
             port=self._integer(root, "port", DEFAULT_PORT, 1, 65535),
             steps=steps,
-            score=self._mapping("score"),
+            score=read_score(self._root.value.get("score"), self._reading),
             workers=self._workers(),
             volumes=self._mapping("volumes"),
             networks=self._mapping("networks"),

@@ -21,12 +21,12 @@ MEDIA = frozenset({"image", "video", "audio"})
 ANY_MODALITY = "*"
 
 
-#: Keys of a flow's ``score`` that name score functions: of chunk hits, and of documents.
-SCORE_FUNCTIONS = ("normalize_fn", "score_fn", "chunk", "document")
+#: Reducers that shards know: each reduces its own documents so.
+REDUCTIONS = frozenset({"sum", "avg", "max", "min", "multiply"})
 #: Best documents by the shards' score that score functions and rerankers judge.
 CANDIDATES = 100
 
-Metric = Literal["ip", "cosine", "l2", "hamming", "bytes"]
+Metric = Literal["ip", "cosine", "l2", "hamming", "bytes", "bits", "buckets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,21 @@ class ComponentSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     pipeline: tuple["ComponentSpec", ...] = ()
     py_path: tuple[str, ...] = ()
+
+    def written(self) -> Any:
+        """Return the spec as a flow file would say it: a name, a mapping, or a list."""
+        parts = [part.written() for part in self.pipeline]
+        if parts and not self.uses:
+            return parts
+        options = {**self.options, **({"components": parts} if parts else {})}
+        if not options and not self.py_path:
+            return self.uses
+        made: dict[str, Any] = {"uses": self.uses}
+        if options:
+            made["with"] = options
+        if self.py_path:
+            made["py_path"] = list(self.py_path)
+        return made
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "ComponentSpec":
@@ -83,7 +98,12 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True)
 class IndexPlan:
-    """One Indexer of the flow: engine, shards, replicas and the queues its shards are asked on."""
+    """One Indexer of the flow: engine, shards, replicas and the queues its shards are asked on.
+
+    ``functions`` holds the score functions that judge what it finds, by their key in a flow's
+    ``score``, and a reducer that shards do not know, as a flow file would write them; ``py_path``
+    the plug-in files that may define the engine.
+    """
 
     name: str
     kind: Literal["vector", "text"]
@@ -95,6 +115,13 @@ class IndexPlan:
     shards: int
     replicas: int
     queue_prefix: str
+    functions: Mapping[str, Any] = field(default_factory=dict)
+    py_path: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "IndexPlan":
+        """Build the index again from what ``dataclasses.asdict`` made of it."""
+        return cls(**{**data, "py_path": tuple(data.get("py_path", ()))})
 
     def queue(self, shard: int) -> str:
         """Return the queue on which this shard is searched."""
@@ -116,8 +143,8 @@ class Plan:
     """Everything the processes of one deployment agree on, derived from its flow file.
 
     ``fingerprint`` covers all that shapes chunks and vectors, and only that: two plans with equal
-    fingerprints may share stored embeddings. ``score`` holds the options of score functions and
-    reduction, ``reducers`` the further steps over the merged hits (a reranker, for one).
+    fingerprints may share stored embeddings. ``score`` holds how rankings are fused and how many
+    documents are judged again, ``reducers`` the rerankers that read the best of them.
     """
 
     collection: str
@@ -173,7 +200,7 @@ class Plan:
     @property
     def rescores(self) -> bool:
         """Tell whether score functions of the flow take the place of the shards' own score."""
-        return any(self.score.get(key) for key in SCORE_FUNCTIONS)
+        return any(index.functions for index in self.indexes)
 
     @property
     def candidates(self) -> int:
@@ -206,7 +233,7 @@ class Plan:
             **{
                 **data,
                 "stages": tuple(StagePlan.from_dict(stage) for stage in data["stages"]),
-                "indexes": tuple(IndexPlan(**index) for index in data["indexes"]),
+                "indexes": tuple(IndexPlan.from_dict(index) for index in data["indexes"]),
                 "learners": tuple(tuple(pair) for pair in data.get("learners", ())),
                 "reducers": tuple(ComponentSpec.from_dict(spec) for spec in data["reducers"]),
             }

@@ -22,6 +22,7 @@ from workers.heartbeat import Heartbeat
 from workers.holding import Holder
 from workers.index.dispatcher import Dispatcher
 from workers.keeping import Keeper
+from workers.reduce.tasks import prepare
 from workers.runtime import InHand, Runtime, runtime
 from workers.search.opening import Opener
 from workers.search.serving import Tailer, serving
@@ -64,6 +65,8 @@ def _load_or_exit() -> None:
     state = runtime()
     try:
         state.load_components()
+        if names.REDUCE_QUEUE in state.queues:
+            prepare()
         state.open_store()
         if state.shards_here():
             serving()

@@ -136,9 +136,16 @@ class Tally:
             self._counts[what] += number
 
     def counts(self) -> dict[str, int]:
-        """Return all counts since the process started."""
+        """Return all counts that nobody has taken."""
         with self._lock:
             return dict(self._counts)
+
+    def take(self) -> dict[str, int]:
+        """Return all counts and begin at nought again."""
+        with self._lock:
+            taken = dict(self._counts)
+            self._counts.clear()
+            return taken
 
 
 class Component(ABC):
@@ -179,6 +186,16 @@ class Component(ABC):
 
     def setup(self) -> None:  # noqa: B027  (a hook: most components need no set-up)
         """Load models and optional libraries; called once a process, before the verb."""
+
+    def tallies(self) -> tuple[Tally, ...]:
+        """Return its tally and those of the components that its options hold."""
+        given = (
+            part
+            for value in self.options.values()
+            for part in (value if isinstance(value, list | tuple) else (value,))
+        )
+        inner = (tally for one in given if isinstance(one, Component) for tally in one.tallies())
+        return (self.tally, *inner)
 
     def fingerprint(self) -> str:
         """Return a short hash of what shapes the results: class, version and options.
@@ -265,6 +282,8 @@ class Encoder(Component):
     dim_option: ClassVar[str] = "dim"
     dim: int = 0
     dtype: str = "float32"
+    metric: ClassVar[Literal["", "bytes", "bits", "buckets"]] = ""
+    """How its codes must be compared: by equal bytes, by bits, by bits in buckets; "" if none."""
 
     @abstractmethod
     def encode(self, chunks: Sequence[Chunk]) -> Rows:
@@ -318,7 +337,8 @@ class ChunkHits:
         queries, query_chunks: int (m,), which query, and which of its chunks.
         documents, positions: int (m,), which document (any numbering), and which of its chunks.
         query_weights, chunk_weights, document_weights: float (m,).
-        query_spans, chunk_spans: float (m, 2) or (m, 4) places in the originals, or None.
+        query_cells, chunk_cells: float (m, 2), column and row (0, 1 or 2) of each chunk's middle in
+            a grid of three by three over its picture; None where there is no plane.
         document_chunks: int (m,), how many chunks the document has.
         total_documents, total_chunks: size of the collection.
         found: int (m,), how many chunk hits a value was made of; None for chunk hits themselves.
@@ -334,8 +354,8 @@ class ChunkHits:
     chunk_weights: NDArray[np.float64]
     document_weights: NDArray[np.float64]
     document_chunks: NDArray[np.int64]
-    query_spans: NDArray[np.float64] | None = None
-    chunk_spans: NDArray[np.float64] | None = None
+    query_cells: NDArray[np.float64] | None = None
+    chunk_cells: NDArray[np.float64] | None = None
     total_documents: int = 0
     total_chunks: int = 0
     found: NDArray[np.int64] | None = None
@@ -362,9 +382,14 @@ class Explanation:
 
 
 class ScoreFunction(Component):
-    """Turns the scores of chunk hits into better ones, all hits at once."""
+    """Turns the scores of chunk hits into better ones, all hits at once.
+
+    ``scores`` says what it judges where a flow's ``score_fn`` names it: the hits of chunks, or the
+    documents that these were reduced to.
+    """
 
     kind = "score"
+    scores: ClassVar[Literal["chunks", "documents"]] = "chunks"
 
     @abstractmethod
     def score(self, hits: ChunkHits) -> NDArray[np.float64]:

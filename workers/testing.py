@@ -25,6 +25,8 @@ from workers.component import (
     Cursor,
     Encoder,
     Preprocessor,
+    Reducer,
+    Reranker,
     ScoreFunction,
     Source,
     Streaming,
@@ -295,3 +297,68 @@ class ScoreFunctionContract:
             assert tree.value == pytest.approx(score, abs=1e-6)
             assert tree.name
             assert tree.doc
+
+
+class ReducerContract:
+    """What every reducer must do; give the fixture ``reducer``."""
+
+    def test_gives_one_value_a_group(self, reducer: Reducer) -> None:
+        """Every group gets one finite float64, also one that no value belongs to."""
+        values, groups = np.array([0.5, 0.25, -1.0, 0.5]), np.array([0, 2, 0, 2])
+
+        reduced = reducer.reduce(values, groups, 4)
+
+        assert (reduced.shape, reduced.dtype.name) == ((4,), "float64")
+        assert np.isfinite(reduced).all()
+
+    def test_groups_do_not_mix(self, reducer: Reducer) -> None:
+        """A group alone has the value that it has beside others, whatever their order."""
+        random = np.random.default_rng(8)
+        values, groups = random.random(60), random.integers(0, 7, 60)
+
+        together = reducer.reduce(values, groups, 7)
+        shuffled = random.permutation(60)
+        again = reducer.reduce(values[shuffled], groups[shuffled], 7)
+
+        np.testing.assert_allclose(again, together, atol=1e-9)
+        for group in range(7):
+            mine = values[groups == group]
+            alone = reducer.reduce(mine, np.zeros(len(mine), np.int64), 1)
+            np.testing.assert_allclose(alone, together[group : group + 1], atol=1e-9)
+
+    def test_no_values_are_no_error(self, reducer: Reducer) -> None:
+        """An answer without hits is reduced to nothing."""
+        assert reducer.reduce(np.zeros(0), np.zeros(0, np.int64), 0).shape == (0,)
+
+    def test_it_is_explained_by_its_name_and_summary(self, reducer: Reducer) -> None:
+        """A reader of an explanation sees what the reducer is called and what it does."""
+        assert type(reducer).names()[0]
+        assert (type(reducer).__doc__ or "").strip()
+
+
+class RerankerContract:
+    """What every reranker must do; give the fixture ``reranker``, set up."""
+
+    query: ClassVar[str] = "how do I prune a rose"
+    tolerance: ClassVar[float] = 1e-5
+
+    def test_scores_every_text(self, reranker: Reranker) -> None:
+        """Every text gets one finite float32, in the order given; strange ones too."""
+        scores = reranker.rerank(self.query, STRANGE_TEXTS)
+
+        assert (scores.shape, scores.dtype.name) == ((len(STRANGE_TEXTS),), "float32")
+        assert np.isfinite(scores).all()
+
+    def test_a_score_does_not_depend_on_the_other_texts(self, reranker: Reranker) -> None:
+        """A text is scored alike alone and beside others, first or last."""
+        together = reranker.rerank(self.query, STRANGE_TEXTS)
+
+        alone = np.concatenate([reranker.rerank(self.query, [text]) for text in STRANGE_TEXTS])
+        backwards = reranker.rerank(self.query, STRANGE_TEXTS[::-1])[::-1]
+
+        np.testing.assert_allclose(alone, together, atol=self.tolerance)
+        np.testing.assert_allclose(backwards, together, atol=self.tolerance)
+
+    def test_no_texts_give_no_scores(self, reranker: Reranker) -> None:
+        """A query that found nothing is reranked to nothing."""
+        assert reranker.rerank(self.query, []).shape == (0,)

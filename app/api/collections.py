@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from app.api.health import readiness
 from app.api.house import House, answer, house_of
+from app.api.notes import notes_of
 from app.api.openapi import answers
 from app.api.schemas.cluster import CollectionList, CollectionResult
 from indexstore.ledger import Ledger
@@ -56,6 +57,7 @@ async def describe(house: House) -> dict[str, Any]:
         "generation": info.generation,
         "shards": max(house.dispatch.directory.serving_shards.values(), default=0),
         "documents": dict(counts),
+        "notes": await notes_of(house),
         "token": str(info.last_version),
         "created_at": info.created_at,
     }

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import orjson
 import typer
 from rich.console import Group
-from rich.json import JSON
 from rich.padding import Padding
 from rich.text import Text
 
@@ -22,6 +21,7 @@ from app.cli.common import (
     console,
     emit,
 )
+from app.cli.explaining import tree_of
 from app.local_files import LocalFile, modality_of, sent
 
 SHOWN_CHARS = 240
@@ -137,7 +137,7 @@ def hit_lines(rank: int, hit: dict[str, Any], shown_chars: int = SHOWN_CHARS) ->
     words.truncate(shown_chars, overflow="ellipsis")
     lines.append(Padding(words, (0, 0, 0, 11)))
     if explanation := hit.get("explanation"):
-        lines.append(JSON.from_data(explanation, indent=1))
+        lines.append(Padding(tree_of(explanation), (0, 0, 1, 4)))
     return Group(*lines)
 
 

@@ -90,7 +90,8 @@ class QueryBatch(Message):
     """Queries on their way from the API to the shards.
 
     ``texts`` holds one text a query; ``preprocess`` adds ``chunk_texts`` with ``owners`` (the query
-    of each chunk) and ``weights``; ``encode`` replaces them by ``embeddings`` float32 (n, d).
+    of each chunk), ``weights`` and ``places``; ``encode`` replaces them by ``embeddings`` float32
+    (n, d).
     """
 
     batch_id: str
@@ -112,6 +113,7 @@ class QueryBatch(Message):
     chunk_arrays: tuple[NDArray[Any], ...] = ()  # pixels, frames or samples a chunk
     owners: NDArray[np.int32] | None = None
     weights: NDArray[np.float32] | None = None
+    places: NDArray[np.float32] | None = None  # (n, 4), the box of each chunk of a picture
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     sent_at: float = 0.0  # epoch seconds at which the last stage handed it on
     spans: tuple[tuple[str, float, float], ...] = ()  # (stage, seconds in queue, seconds of work)
@@ -252,6 +254,7 @@ class DocumentItem(Message):
     weights: NDArray[np.float32] | None = None
     spans: NDArray[np.int32] | NDArray[np.float32] | None = None
     chunk_texts: tuple[str, ...] = ()
+    tags: Mapping[str, Any] = field(default_factory=dict)  # what preprocessors found in it
     chunk_arrays: tuple[NDArray[Any], ...] = ()  # pixels, frames or samples a chunk
     pieces: tuple[Mapping[str, Any], ...] = ()
     kept: NDArray[np.bool_] | None = None  # which rows of the pieces are chunks; None: all

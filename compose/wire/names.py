@@ -77,6 +77,11 @@ def errand_lease(kind: str, collection: str) -> str:
     return f"{kind}:{collection}"
 
 
+def tally_key(collection: str) -> str:
+    """Return the hash of what the components of ``collection`` have counted."""
+    return f"gnes:tally:{collection}"
+
+
 def log_channel(collection: str) -> str:
     """Return the channel that announces new rows of the log."""
     return f"gnes:log:{collection}"

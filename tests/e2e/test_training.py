@@ -189,3 +189,15 @@ def gnes(it: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "app.cli.main", *arguments, "--server", it.url],
         cwd=ROOT, env=it.environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
+
+
+def test_gnes_s_route_trains_on_files(it: Deployment) -> None:
+    """POST /train takes a form with a file a document, and answers in GNES's frame."""
+    files = [("docs", (f"{n}.txt", one["text"].encode())) for n, one in enumerate(texts(5))]
+
+    response = it.client.post("/train", params={"wait": "done", "timeout": 90}, files=files)
+
+    assert response.status_code == 200, response.text
+    assert response.json()["meta"] is None
+    result = response.json()["result"]
+    assert (result["kind"], result["state"], result["total"]) == ("train", "completed", 120)

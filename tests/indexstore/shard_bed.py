@@ -78,6 +78,13 @@ class Bed:
         self.stored.update(documents)
         return self.log.append(COLLECTION, encoded, generation=1).last_seq
 
+    def put_boxes(self, doc_id: str, vectors: Float32, boxes: Float32) -> None:
+        """Accept and index a picture whose chunks stand in these boxes."""
+        document = Document(doc_id, "text", {"text": doc_id})
+        (version,) = self.ledger.accept(COLLECTION, [document], lease_s=60).versions
+        chunks = replace(table(vectors), spans=boxes)
+        self.log.append(COLLECTION, [EncodedDocument(doc_id, version, chunks)], generation=1)
+
     def patch(
         self, doc_id: str, *, weight: float | None = None, tags: Mapping[str, Any] | None = None
     ) -> None:

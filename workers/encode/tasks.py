@@ -118,6 +118,7 @@ def _encode_one_by_one(
         batch,
         owners=owners[kept],
         weights=np.asarray(batch.weights)[kept],
+        places=None if batch.places is None else batch.places[kept],
         chunk_texts=tuple(compress(batch.chunk_texts, kept.tolist())),
         chunk_arrays=tuple(compress(batch.chunk_arrays, kept.tolist())),
         embeddings={name: matrix[kept] for name, matrix in batch.embeddings.items()},

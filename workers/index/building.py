@@ -43,8 +43,7 @@ class Building:
     def is_done(self, state: Runtime, now: float) -> bool:
         """Order what is missing, and again what was lost; tell whether to wait no longer."""
         before = len(self.left)
-        covered = {target: self._covered(state, target) for target in self.left}
-        self.left = {target for target, seq in covered.items() if seq < self.up_to}
+        self.left = {target for target in self.left if not self._is_built(state, target)}
         if not self.left:
             return True
         builds = any(state.ledger.lease_owner(_lease(state, target)) for target in self.left)
@@ -54,21 +53,21 @@ class Building:
             self.again_at = now + self.pause_s
             self.pause_s = min(2 * self.pause_s, _LONGEST_PAUSE_S)
             for target in sorted(self.left):
-                self._order(target, covered[target])
+                self._order(target)
         if now >= self.until:
             logger.warning("%d segments were not built; their shards read the log", len(self.left))
             return True
         return False
 
-    def _covered(self, state: Runtime, target: Target) -> int:
-        """Return the sequence number that the segments in the shard's own bounds reach."""
+    def _is_built(self, state: Runtime, target: Target) -> bool:
+        """Tell whether there are segments in the shard's own bounds, whatever others cover."""
         place = state.place(target, self.generation)
         own = [info for info in place.segments() if info.slots == place.slots]
-        return coverage(own, place.slots).seq(place.slots)
+        return coverage(own, place.slots).seq(place.slots) >= self.up_to
 
-    def _order(self, target: Target, covered: int) -> None:
+    def _order(self, target: Target) -> None:
         order = {
-            "target": target, "generation": self.generation, "covered_seq": covered,
+            "target": target, "generation": self.generation, "covered_seq": self.up_to,
         }  # fmt: skip
         call = Call(names.BUILD, names.BUILD_QUEUE, order)
         chords.send(current_app, call, awaited=False)

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 from celery import shared_task
+from numpy.typing import NDArray
 
 from compose.plan import MEDIA, StagePlan
 from compose.wire import names
 from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch
 from indexstore.derived import ScratchGoneError
 from indexstore.filesystems import STORE_FAULTS
+from indexstore.spans import WIDE
 from workers import carrying
 from workers.answering import as_query_stage
 from workers.carrying import size_of
@@ -24,6 +26,7 @@ from workers.embedding_cache import recall
 from workers.errors import ContentError
 from workers.giving_back import as_document_stage
 from workers.handing_on import hand_on_documents, hand_on_query
+from workers.preprocess.found_tags import found_tags
 from workers.preprocess.streaming import advance
 from workers.runtime import Runtime, runtime
 from workers.sources import heaviest, medium_of
@@ -86,6 +89,7 @@ def _preprocess_queries(batch: QueryBatch, started: float) -> None:
             chunk_arrays=tuple(chunk.array for chunk in cut if chunk.array is not None),
             owners=np.array(owners, np.int32),
             weights=np.array([chunk.weight for chunk in cut], np.float32),
+            places=_boxes(cut),
             failures=tuple(failures),
         ),
     )
@@ -151,7 +155,14 @@ def _cut(state: Runtime, stage: StagePlan, item: DocumentItem) -> DocumentItem:
         weights=np.array([chunk.weight for chunk in chunks], np.float32),
         spans=Placed.of(chunks).spans.astype(dtype),
         chunk_texts=tuple(chunk.text or "" for chunk in chunks),
+        tags=found_tags(chunks),
     )
+
+
+def _boxes(chunks: Sequence[Chunk]) -> NDArray[np.float32] | None:
+    """Return the boxes of the chunks of pictures, (n, 4); None of what stands in no plane."""
+    spans = Placed.of(chunks).spans
+    return spans.astype(np.float32) if spans.shape[1] == WIDE else None
 
 
 def _since(started: float) -> float:

@@ -96,6 +96,7 @@ def shard_query(batch: QueryBatch, config: IndexConfig, plan: Plan) -> ShardQuer
         embeddings=batch.embeddings.get(config.vector, np.zeros((0, config.dim or 1), np.float32)),
         owners=none if batch.owners is None else batch.owners,
         weights=np.ones(0, np.float32) if batch.weights is None else batch.weights,
+        places=batch.places,
         texts=batch.texts if config.kind == "text" else (),
         queries=batch.queries,
         limit=depth_of(params, plan),

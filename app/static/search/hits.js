@@ -2,6 +2,7 @@
 import { button, make, numbers } from "./dom.js";
 import { figureOf } from "./media.js";
 
+const exact = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 6 });
 export const milliseconds = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
 
 const ENTITIES = { "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#x27;": "'", "&#39;": "'", "&amp;": "&" };
@@ -21,15 +22,23 @@ function chunkOf(chunk) {
   return make("p", { className: "chunk", children: [...words, score] });
 }
 
-/** One node of an explanation: what it is called, its value, and what it was made of. */
+/** What else is known of a node of an explanation: the chunk's position, the rank, the mode. */
+function detailsOf({ value, name, doc, operands, params, ...extras }) {
+  return Object.entries({ ...extras, ...params })
+    .filter(([, detail]) => detail !== null && typeof detail !== "object")
+    .map(([key, detail]) => make("span", { className: "tag", text: `${key.replaceAll("_", " ")} ${detail}` }));
+}
+
+const MOST_OPERANDS = 12;
+
+/** One node of an explanation: its value, what it is called, and what it was made of. */
 function treeOf(node) {
-  const value = node.value ?? node.score;
-  const about = node.docstring ?? node.doc ?? node.description ?? "";
-  const children = [document.createTextNode(`${node.name ?? "score"} = `)];
-  children.push(make("b", { text: typeof value === "number" ? numbers.format(value) : String(value ?? "") }));
-  if (about) children.push(make("small", { text: ` ${about}` }));
-  const inner = node.operands ?? node.children ?? [];
-  if (inner.length) children.push(make("ul", { children: inner.map(treeOf) }));
+  const children = [make("b", { text: exact.format(node.value) }), ` ${node.name} `, ...detailsOf(node)];
+  if (node.doc) children.push(make("small", { text: ` ${node.doc}` }));
+  const inner = node.operands ?? [];
+  const [first, rest] = [inner.slice(0, MOST_OPERANDS), inner.slice(MOST_OPERANDS)];
+  if (first.length) children.push(make("ul", { children: first.map(treeOf) }));
+  if (rest.length) children.push(unfolding(`${rest.length} more`, make("ul", { children: rest.map(treeOf) })));
   return make("li", { children });
 }
 
@@ -52,7 +61,7 @@ export function hitOf(hit, onLike) {
   if (!figure) children.push(...hit.chunks.filter((chunk) => chunk.text || chunk.highlight).map(chunkOf));
   const text = hit.content?.text;
   if (text) children.push(unfolding("whole text", make("pre", { text })));
-  const tree = hit.explanation ?? hit.explain;
+  const tree = hit.explanation;
   if (tree) children.push(unfolding("why this score", make("ul", { className: "tree", children: [treeOf(tree)] })));
   children.push(like);
   return make("li", { className: figure ? "hit seen" : "hit", children });
