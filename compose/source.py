@@ -62,7 +62,8 @@ class Mark:
 
     def fault(self, key: str, problem: str, *, expected: str = "", nearest: str = "") -> Fault:
         """Return a fault at this place."""
-        return Fault(self.file, self.line, self.column, key, problem, expected, nearest)
+        place = (self.file, self.line, self.column)
+        return Fault(*place, shown(key), shown(problem), shown(expected), nearest)
 
 
 @dataclass(frozen=True, slots=True)
