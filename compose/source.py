@@ -25,7 +25,7 @@ from ruamel.yaml.events import (
     StreamEndEvent,
 )
 
-from compose.errors import Fault, FlowError
+from compose.errors import Fault, FlowError, shown
 
 #: A flow of a hundred services is about 10 kB; ruamel reads 64 kB in well under half a second.
 MAX_CHARACTERS = 64 * 1024
