@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from compose.plan import StagePlan
 from compose.wire import names
 from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch
+from indexstore.vectors import require_finite
 from workers import carrying
 from workers.answering import as_query_stage
 from workers.component import Chunk, Encoder
@@ -60,7 +61,7 @@ def _encode_queries(batch: QueryBatch, started: float) -> None:
     if batch.owners is None or batch.weights is None:
         raise ValueError("a batch of queries reached encode without chunks")
     try:
-        rows = np.asarray(encoder.encode(_chunks(stage, batch, batch.chunk_arrays)))
+        rows = _embedded(encoder, _chunks(stage, batch, batch.chunk_arrays))
     except NotTrainedError:
         raise  # no query's fault, and of no use to any of them
     except Exception as error:
@@ -98,7 +99,7 @@ def _encode_one_by_one(
             chunk for chunk, owner in zip(chunks, owners.tolist(), strict=True) if owner == query
         ]
         try:
-            rows.append(np.asarray(encoder.encode(mine)))
+            rows.append(_embedded(encoder, mine))
         except Exception as error:  # noqa: BLE001  # told to this query alone
             failures.append((query, str(error)))
     kept = ~np.isin(owners, [query for query, _ in failures])
@@ -112,6 +113,16 @@ def _encode_one_by_one(
         failures=(*batch.failures, *failures),
     )
     return remaining, np.concatenate(rows)
+
+
+def _embedded(encoder: Encoder, chunks: Sequence[Chunk]) -> NDArray[Any]:
+    """Return the chunks' rows.
+
+    Raises:   InvalidVectorError: the encoder made a NaN or an infinity of one.
+    """
+    rows = np.asarray(encoder.encode(chunks))
+    require_finite(rows)
+    return rows
 
 
 def _chunks(
@@ -160,7 +171,7 @@ def _encode_group(
     chunks = [
         chunk for item in group for chunk in _chunks(stage, item, carrying.unload(state, item))
     ]
-    rows = np.asarray(encoder.encode(chunks))
+    rows = _embedded(encoder, chunks)
     ends = np.cumsum([0 if item.positions is None else len(item.positions) for item in group])
     parts = np.split(rows, ends[:-1])
     return {

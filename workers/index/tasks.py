@@ -19,6 +19,7 @@ from workers import metrics
 from workers.embedding_cache import table_of
 from workers.giving_back import give_back
 from workers.index.announcing import announce_closed_jobs
+from workers.index.fitting import misfit
 from workers.runtime import Runtime, runtime
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def index(wire: Mapping[str, Any]) -> dict[str, Any]:
         metrics.fail()
         return {"error": str(error)}
     try:
-        encoded = [_encoded(item, keep_texts=state.keeps_texts) for item in batch.documents()]
+        encoded = [_encoded(item, state) for item in batch.documents()]
         done = state.log.append(batch.collection, encoded, generation=batch.generation)
     except IndexStoreError as error:
         logger.exception("index: a batch could not be written; the ledger will send it again")
@@ -91,11 +92,12 @@ def finish(parts: Sequence[Mapping[str, Any]], collection: str) -> None:
     state.redis.rpush(names.poke_key(collection), b"")
 
 
-def _encoded(item: DocumentItem, *, keep_texts: bool) -> EncodedDocument:
+def _encoded(item: DocumentItem, state: Runtime) -> EncodedDocument:
     table = table_of(item)
     error = item.error
     if table is None and error is None:
         error = "index: the flow made no chunk of this document"
-    if table is not None and not keep_texts:
-        table = replace(table, texts=None)
+    if table is not None:
+        error = misfit(table, state.plan.indexes)
+        table = None if error else table if state.keeps_texts else replace(table, texts=None)
     return EncodedDocument(item.doc_id, item.content_version, table, error)
