@@ -67,11 +67,8 @@ async def batch(request: Request, collection: str) -> Response:
     house = house_of(request)
     house.collection(collection)
     searches = BatchBody.read(await read_json(request)).searches
-    queries = [query_of(body, house) for body in searches]
     async with WhileConnected(request):
-        results = await asyncio.gather(
-            *(_one(request, body, query) for body, query in zip(searches, queries, strict=True))
-        )
+        results = await asyncio.gather(*(_one(request, body) for body in searches))
     return answer({"results": results})
 
 
@@ -134,10 +131,13 @@ async def _content(body: SearchBody, house: House) -> bytes:
         raise invalid([{"field": field, "reason": error.reason}]) from None
 
 
-async def _one(request: Request, body: SearchBody, query: SearchQuery) -> dict[str, Any]:
+async def _one(request: Request, body: SearchBody) -> dict[str, Any]:
     """Return the result of one search of several, or its problem."""
+    house = house_of(request)
     try:
-        return await found(request, await _complete(body, query, house_of(request)))
+        return await found(request, await _complete(body, query_of(body, house), house))
+    except Problem as problem:
+        return _placed(request, problem)
     except DispatchError as error:
         return _placed(request, of_dispatch(error))
     except IndexStoreError as error:
