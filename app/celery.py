@@ -28,6 +28,7 @@ from compose.wire import codec
 TASK_MODULES = (
     "workers.bootstrap",
     "workers.fetch.tasks",
+    "workers.preview.tasks",
     "workers.preprocess.tasks",
     "workers.encode.tasks",
     "workers.search.tasks",

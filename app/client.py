@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -13,6 +14,8 @@ import orjson
 
 Json = dict[str, Any]
 TIMEOUT_S = 60.0
+UPLOAD_TIMEOUT_S = 600.0
+"""Between two pieces of an upload: a disk may be slow to take a large file."""
 RETRIES = 8
 LONGEST_WAIT_S = 10.0
 BUSY = (429, 503)
@@ -107,6 +110,25 @@ class Client:
             headers={"Idempotency-Key": f"{key[:32]}-{time.time_ns()}"},
             retries=RETRIES,
         )
+
+    def upload(self, path: Path) -> Json:
+        """Store the content of a file, as it streams; documents and queries refer to its blob."""
+        try:
+            with path.open("rb") as file:
+                response = self._http.post("/v1/blobs", content=file, timeout=UPLOAD_TIMEOUT_S)
+        except httpx2.TransportError as error:
+            raise ServerUnreachableError(self.server, _reason(error)) from error
+        return _json(response)
+
+    def content(self, path: str) -> bytes:
+        """Return what lies at a path that is no JSON: a blob, or a preview of one."""
+        try:
+            response = self._http.get(path)
+        except httpx2.TransportError as error:
+            raise ServerUnreachableError(self.server, _reason(error)) from error
+        if response.is_error:
+            _json(response)
+        return bytes(response.content)
 
     def search(self, collection: str, request: Mapping[str, Any]) -> Json:
         """Ask one question; the request and the answer are the API's."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from app.client import Client
+from app.client import Client, RefusedError
+from app.local_files import sent
 
 BATCH = 256
 """Documents in one request: small enough for a steady bar, large enough to cost nothing."""
@@ -53,7 +54,7 @@ class Feed:
     def run(self, documents: Iterable[Mapping[str, Any]]) -> Iterator[Progress]:
         """Send all documents; yield the progress now and then, and at the end."""
         polled_at = 0.0
-        for batch in batches(documents, self._batch):
+        for batch in batches(self._prepared(documents), self._batch):
             self._send(batch)
             if time.monotonic() - polled_at > POLL_S:
                 self._poll()
@@ -66,6 +67,16 @@ class Feed:
             if self._jobs:
                 time.sleep(POLL_S)
         yield self.progress
+
+    def _prepared(self, documents: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        """Yield documents whose media the server has, or takes inside; others fail alone."""
+        for document in documents:
+            try:
+                yield sent(document, self._client)
+            except (RefusedError, OSError) as error:
+                self.progress.failures.append(Failure(document.get("id"), str(error)))
+                self.progress.sent += 1
+                self._closed += 1
 
     def _send(self, batch: list[Mapping[str, Any]]) -> None:
         receipt = self._client.add(self._collection, batch)

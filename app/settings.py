@@ -6,6 +6,7 @@ import json
 import os
 import re
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,9 @@ class Limits(BaseModel):
     """What one request may ask for; each error names the limit it met."""
 
     max_body_bytes: int = Field(64 * 1024 * 1024, ge=1024, description="bytes of one request body")
+    max_upload_bytes: int = Field(
+        4 << 30, ge=1024, description="bytes of one uploaded content, or of a form with files"
+    )
     max_batch: int = Field(10_000, ge=1, description="documents in one write")
     max_text_chars: int = Field(1_000_000, ge=1, description="characters of one document's text")
     max_query_chars: int = Field(20_000, ge=1, description="characters of one query's text")
@@ -47,7 +51,17 @@ class Fetch(BaseModel):
     max_bytes: int = Field(256 * 1024 * 1024, ge=1, description="bytes of one medium")
     timeout_s: float = Field(30.0, gt=0, description="seconds for one medium, redirects included")
     max_redirects: int = Field(5, ge=0)
-    allow_private: bool = Field(default=False, description="also from private addresses")
+    allowed_networks: tuple[str, ...] = Field(
+        (), description="private networks that media may come from, such as 10.1.0.0/16"
+    )
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse at the start what is no network."""
+        for network in value:
+            ip_network(network)
+        return value
 
 
 class Settings(BaseSettings):
@@ -75,15 +89,21 @@ class Settings(BaseSettings):
     log_format: str = Field("text", pattern="^(text|json)$")
     search_timeout_s: float = Field(10.0, gt=0, description="deadline of a search without its own")
     visibility_timeout_s: int = Field(
-        10, ge=2, description="seconds after which a dead worker's message is delivered again"
+        6, ge=2, description="seconds after which a dead worker's message is delivered again"
     )
-    presence_interval_s: float = Field(1.0, gt=0, description="seconds between heartbeats")
+    presence_interval_s: float = Field(0.5, gt=0, description="seconds between heartbeats")
     window_documents: int = Field(
         2_048, ge=1, description="documents under way between ledger and log at one time"
     )
     document_batch: int = Field(64, ge=1, description="documents in one message")
     lease_s: float = Field(60.0, gt=0, description="seconds until a lost document is sent again")
     build_rows: int = Field(20_000, ge=1, description="fresh chunks that make a segment worthwhile")
+    most_fresh_rows: int = Field(
+        200_000,
+        ge=1,
+        description="fresh chunks of a shard from which on a collection is yellow; twice as many"
+        " refuse writes",
+    )
     retired_grace_s: float = Field(
         300.0, gt=0, description="seconds until the files of a replaced segment are deleted"
     )

@@ -82,9 +82,9 @@ def main() -> None:
     report(topics, runs)
 
 
-def component(uses: str, kind: Any) -> Any:
+def component(uses: str, kind: Any, options: Mapping[str, Any] | None = None) -> Any:
     """Return a component that is ready for work."""
-    made = create(uses, kind=kind)
+    made = create(uses, options, kind=kind)
     made.setup()
     return made
 

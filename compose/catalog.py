@@ -45,6 +45,15 @@ class Catalog:
                 return component
         return None
 
+    def by_class(self) -> dict[str, Component]:
+        """Return every component with a class of its own by the names of that class."""
+        return {
+            name: component
+            for component in self.components
+            if component.module.startswith("workers.")
+            for name in (component.name, *component.aliases)
+        }
+
     def names(self, kinds: Iterable[str]) -> list[str]:
         """Return every name and alias of these kinds."""
         wanted = set(kinds)

@@ -1,14 +1,16 @@
 """Do the steps of a flow fit together? Modalities, dimensions, the places of explicit routers."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from compose.builtin import CODES, ENGINES
+from compose.errors import one_of
 from compose.flow import Flow, Step, depths_of
 from compose.joining import joined
 from compose.keys import MODALITIES
 from compose.plan import ANY_MODALITY
 from compose.reading import Reading
+from compose.scoring import check_fusion
 from compose.specs import Resolved
 
 #: What an encoder of embeddings (PCA, PQ, ...) lists as its input.
@@ -16,8 +18,6 @@ EMBEDDING = "embedding"
 #: A modality whose chunks are of another one: frames of a video are images.
 _CUT_INTO: Mapping[str, tuple[str, ...]] = {"video": ("video", "image"), "audio": ("audio",)}
 
-#: How the rankings of several indexes become one: by ranks, or by weighted scores.
-FUSIONS = ("rrf", "weighted")
 #: Worker processes that one flow may ask for.
 MAX_PROCESSES = 4096
 
@@ -39,7 +39,7 @@ def check_flow(flow: Flow, resolved: Mapping[str, Branches], reading: Reading) -
         checked[step.id] = step
     flow = replace(flow, steps=tuple(checked.values()))
     _check_size(flow, reading)
-    _check_fusion(flow, reading)
+    check_fusion(flow, reading)
     for step in flow.of_service("Indexer"):
         _check_dimension(step, joined(flow), resolved[step.id], reading)
     return flow
@@ -52,30 +52,6 @@ def _check_size(flow: Flow, reading: Reading) -> None:
         mark = flow.steps[0].mark
         expected = f"at most {MAX_PROCESSES}"
         reading.add(mark, "services", f"{processes} processes are asked for", expected=expected)
-
-
-def _check_fusion(flow: Flow, reading: Reading) -> None:
-    """The ways of fusing indexes are two, and weights are positive numbers of its Indexers."""
-    score = flow.score
-    if not flow.steps or not score.keys() & {"fusion", "weights"}:
-        return
-    mark = flow.steps[0].mark
-    if score.get("fusion") not in (None, *FUSIONS):
-        problem = f"{str(score['fusion'])[:40]!r} is no way to fuse indexes"
-        reading.add(mark, "score.fusion", problem, expected=" or ".join(FUSIONS))
-    weights = score.get("weights")  # a list of them is of GNES's score functions
-    known = [step.id.lower() for step in flow.of_service("Indexer")]
-    for name, weight in weights.items() if isinstance(weights, Mapping) else ():
-        if name not in known:
-            problem = f"{str(name)[:40]!r} is no index of this flow"
-            reading.add(mark, "score.weights", problem, expected=" or ".join(known) or "none")
-        elif not _is_weight(weight):
-            problem = f"the weight of {name!r} is no number of 0 or more"
-            reading.add(mark, "score.weights", problem, expected="a number such as 1.0")
-
-
-def _is_weight(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def _by_modality(branches: Branches) -> dict[str, Resolved]:
@@ -95,6 +71,8 @@ def _encoder(
     step: Step, branches: Branches, flow: Flow, resolved: Mapping[str, Branches], reading: Reading
 ) -> Step:
     dims = {found.dim for found in branches.values()}
+    metrics = {found.metric for found in branches.values()}
+    step = replace(step, metric=metrics.pop() if len(metrics) == 1 else "")
     if len(dims) > 1:
         shown = ", ".join(f"{key} {found.dim}" for key, found in branches.items())
         problem = f"branches of one encoder differ in dimension: {shown}"
@@ -159,10 +137,25 @@ def _check_dimension(step: Step, flow: Flow, branches: Branches, reading: Readin
         if preprocessed and not any(other.service == "Encoder" for other in flow.steps):
             problem = "no encoder stands before it"
             reading.add(step.mark, step.fault_key(), problem, expected="an Encoder layer")
-    elif encoder.dim and wanted and encoder.dim != wanted:
+        return
+    _check_codes(step, encoder, reading)
+    if encoder.dim and wanted and encoder.dim != wanted:
         mark = next(iter(branches.values())).marks.get("dim", step.mark)
         problem = f"{encoder.fault_key()} gives {encoder.dim}, {step.fault_key()} wants {wanted}"
         reading.add(mark, "dim", problem, expected=f"{encoder.dim}, or no `dim` at all")
+
+
+def _check_codes(step: Step, encoder: Step, reading: Reading) -> None:
+    """Codes are compared by equal bytes or by bits, which few engines do; vectors by all others."""
+    engine = step.component.uses if step.component else ""
+    known = {one.name for one in ENGINES}
+    if encoder.metric and engine in known and encoder.metric not in CODES.get(engine, ()):
+        named = [name for name, metrics in CODES.items() if encoder.metric in metrics]
+        problem = f"{encoder.fault_key()} gives codes, which {engine} cannot compare"
+        reading.add(step.mark, step.fault_key(), problem, expected=one_of(named))
+    elif engine == "buckets" and encoder.metric != "buckets" and encoder.dim:
+        problem = f"{encoder.fault_key()} gives no bits in buckets"
+        reading.add(step.mark, step.fault_key(), problem, expected="HashBits before it")
 
 
 def encoder_of(step: Step, flow: Flow) -> Step | None:

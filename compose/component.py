@@ -6,6 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 _LITERAL = re.compile(r"Literal\[(.*)\]$|^one of (.*?)(?: or null)?$")
+_KIND_OF_CLASS: Mapping[str, str] = {
+    "Preprocessor": "preprocessor",
+    "Encoder": "encoder",
+    "ScoreFunction": "score",
+    "Reducer": "reducer",
+    "Reranker": "reranker",
+}
+#: Options that are components: in the catalog's words, or by the base class a plug-in names.
+_INNER = re.compile(rf"a component of kind (\w+)|\b({'|'.join(_KIND_OF_CLASS)})\b")
 _SCALARS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("int", "integer"), (int,)),
     **dict.fromkeys(("float", "number"), (int, float)),
@@ -35,6 +44,14 @@ class Option:
     def types(self) -> list[str]:
         """Return the words of its type, in small letters: "int | None" gives int and none."""
         return _alternatives(self.type)
+
+    @property
+    def component(self) -> str:
+        """The kind of component it takes, of itself or in a list; "" for a plain value."""
+        found = _INNER.search(self.type)
+        if found is None:
+            return ""
+        return found.group(1) or _KIND_OF_CLASS[found.group(2)]
 
     def allowed(self) -> tuple[Any, ...]:
         """Return the values this option is limited to; () when it is not."""
@@ -67,7 +84,7 @@ class Component:
     options: tuple[Option, ...] = ()
     open_options: bool = False
     learns: bool = False  # is of no use before it was trained
-    dtype: str = "float32"  # of an encoder's vectors
+    metric: str = ""  # the only way an encoder's codes can be compared
 
     def option(self, name: str) -> Option | None:
         """Return the option of that name; None when there is none."""

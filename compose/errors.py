@@ -7,12 +7,16 @@ FlowError
 └── FlowBuildLevelMismatch   asked for something the flow has not been built for yet
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 #: So many names are still read; a list of more only hides what is wrong.
 MAX_CHOICES = 30
+#: Of a word longer than any name only its ends are repeated: a fault is read, not searched.
+MAX_WORD = 80
+_ENDLESS = re.compile(rf"(\S{{{MAX_WORD // 2}}})\S{{{MAX_WORD},}}(\S{{{MAX_WORD // 4}}})")
 
 
 class Fault(NamedTuple):
@@ -80,6 +84,11 @@ def nearest(name: object, valid: Iterable[str]) -> str:
         by_folded.setdefault(choice.casefold(), choice)
     found = get_close_matches(str(name)[:200].casefold(), list(by_folded), n=1, cutoff=0.6)
     return by_folded[found[0]] if found else ""
+
+
+def shown(text: str) -> str:
+    """Return a text with its endless words cut short, as a fault repeats what somebody wrote."""
+    return _ENDLESS.sub(r"\1…\2", text)
 
 
 def one_of(valid: Iterable[str]) -> str:

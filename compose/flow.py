@@ -24,6 +24,7 @@ class Step:
 
     ``branches`` holds the component of each modality ("*" for all). ``replicas`` is what the file
     says; an Indexer's real shards and replicas are ``index_shards`` and ``index_replicas``.
+    ``metric`` is the only way an Encoder's codes can be compared, "" for plain vectors.
     ``written`` keeps the file's own words, for renderers that show them.
     """
 
@@ -39,6 +40,7 @@ class Step:
     vector: str | None = None
     kind: str = ""
     dim: int | None = None
+    metric: str = ""
     written: Mapping[str, Any] = field(default_factory=dict, compare=False)
     mark: Mark = field(default=Mark("flow", 0, 0), compare=False)
 

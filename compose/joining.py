@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from compose.flow import Flow, Step
 from compose.plan import ComponentSpec
@@ -42,12 +43,19 @@ def _with_one(flow: Flow, sources: list[Step], router: Step) -> Flow:
     dim = None if None in dims else sum(d or 0 for d in dims)
     if uses == "AverageEncoder":
         dim = first.dim
+    metric = first.metric if uses != "AverageEncoder" and _agree(sources) else ""
     needs = tuple(dict.fromkeys(need for one in sources for need in one.needs))
     replicas = max(one.replicas for one in sources)
-    one = replace(first, branches=branches, needs=needs, dim=dim, replicas=replicas)
+    changed: dict[str, Any] = {"branches": branches, "needs": needs, "dim": dim, "metric": metric}
+    one = replace(first, replicas=replicas, **changed)
     gone = {step.id for step in (*sources[1:], router)}
     steps = [one if step.id == first.id else step for step in flow.steps if step.id not in gone]
     return replace(flow, steps=tuple(_renamed(step, gone, first.id) for step in steps))
+
+
+def _agree(sources: list[Step]) -> bool:
+    """Tell whether the codes of all encoders are compared in the same way."""
+    return len({one.metric for one in sources}) == 1
 
 
 def _renamed(step: Step, gone: set[str], name: str) -> Step:

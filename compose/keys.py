@@ -14,6 +14,7 @@ MODALITIES = ("text", "image", "video", "audio")
 BRANCH_SERVICES = ("Preprocessor", "Encoder")
 
 _COUNT: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": MAX_COPIES}
+_NATURAL: Mapping[str, Any] = {"type": "integer", "minimum": 1}
 _WORDS: Mapping[str, Any] = {
     "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
 }
@@ -46,13 +47,36 @@ FLOW = (
             },
         },
     ),
-    Key("score", "How chunks' scores become a document's.", {"type": "object"}),
+    Key("score", "How what is found is scored and ranked.", {"$ref": "#/$defs/score"}),
     Key("workers", "Workers of the queues that no layer stands for.", {"$ref": "#/$defs/workers"}),
     Key("volumes", "Docker volumes to add to rendered files.", {"type": "object"}),
     Key("networks", "Docker networks to add to rendered files.", {"type": "object"}),
 )  # fmt: skip
 
+#: Keys of a flow's ``score`` that name score functions: of chunk hits, and of documents.
+SCORE_FUNCTIONS = ("normalize_fn", "score_fn", "chunk", "document")
+
+SCORE = (
+    Key("reduce", "How the scores of a document's chunks become its own: a reducer.", _COMPONENT),
+    Key("chunk", "Score functions of chunk hits, one after another.", _COMPONENT),
+    Key("document", "Score functions of documents, one after another.", _COMPONENT),
+    Key("normalize_fn", "GNES: the first score function of chunk hits.", _COMPONENT),
+    Key("score_fn", "GNES: score functions of chunk hits or documents.", _COMPONENT),
+    Key("py_path", "Plug-in files with score functions and reducers of your own.", _WORDS),
+    Key("fusion", "How the rankings of several indexes become one.", {"enum": ["rrf", "weighted"]}),
+    Key(
+        "weights",
+        "What each index counts in the fusion; 1 when it is not named.",
+        {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}},
+    ),
+    Key("rank_constant", "Of rrf: the greater, the more agreement counts.", _NATURAL),
+    Key("candidates", "Best documents that score functions and rerankers judge.", _NATURAL),
+    Key("rerank", "Texts that a reranker reads a query.", _NATURAL),
+)  # fmt: skip
+
 WORKERS = (
+    Key("fetch", "Workers that bring media from the web.", _COUNT),
+    Key("preview", "Workers that make thumbnails and clips of media.", _COUNT),
     Key("index", "Workers that append documents to the log.", _COUNT),
     Key("reduce", "Workers that merge the answers of shards.", _COUNT),
     Key("build", "Workers that build segments.", _COUNT),

@@ -1,4 +1,4 @@
-"""Which components of a plan learn, and which encode to bytes, as the catalog knows them."""
+"""Which components of a plan learn, as the catalog knows them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -28,14 +28,6 @@ def may_learn(spec: ComponentSpec, catalog: Catalog) -> bool:
     return any(found.learns for found in inner if found) or any(
         may_learn(part, catalog) for part in spec.pipeline
     )
-
-
-def gives_bytes(spec: ComponentSpec, catalog: Catalog) -> bool:
-    """Tell whether an encoder's values are codes, one a byte, that are equal or not."""
-    if spec.pipeline and not spec.uses:
-        return gives_bytes(spec.pipeline[-1], catalog)
-    component = _component(spec.uses, catalog)
-    return component is not None and component.dtype == "uint8"
 
 
 def _component(name: str, catalog: Catalog) -> Component | None:

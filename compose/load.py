@@ -26,6 +26,7 @@ from compose.keys import (
     names,
 )
 from compose.reading import Reading
+from compose.scoring import read_score
 from compose.source import MAX_CHARACTERS, Node, read_yaml
 from compose.specs import Resolved, SpecReader
 
@@ -36,7 +37,9 @@ MAX_NAME = 100
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _QUEUE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,49}")
 #: Queues with a meaning of their own, and names that containers beside the workers have.
-_RESERVED_QUEUE = re.compile(r"(index|reduce|build|search)([.-].*)?|celery|api|broker|database")
+_RESERVED_QUEUE = re.compile(
+    r"(index|reduce|build|search|fetch|preview)([.-].*)?|celery|api|broker|database"
+)
 _HAS_WORD = re.compile(r"[A-Za-z0-9]")
 
 
@@ -126,7 +129,7 @@ class _FlowReader:
             name=self._name(),
             port=self._integer(root, "port", DEFAULT_PORT, 1, 65535),
             steps=steps,
-            score=self._mapping("score"),
+            score=read_score(self._root.value.get("score"), self._reading),
             workers=self._workers(),
             volumes=self._mapping("volumes"),
             networks=self._mapping("networks"),
@@ -301,11 +304,17 @@ class _FlowReader:
     # -- components
 
     def _is_branch(self, node: Node, key: str, service: str) -> bool:
-        """``image`` is GNES's Docker image where it is a word no component has."""
+        """``image`` is GNES's Docker image where it is a word no component has.
+
+        Beside a plug-in file, what reads like a class is one of its classes.
+        """
         found = node.value.get(key)
         if found is None or service not in BRANCH_SERVICES:
             return False
         if key != "image" or not isinstance(found.value, str) or found.tag:
+            return True
+        is_class = found.value.isidentifier() and found.value[0].isupper()
+        if is_class and node.value.get("py_path") is not None:
             return True
         return self._reading.catalog.find(found.value, kinds_for(service)) is not None
 

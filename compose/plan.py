@@ -13,20 +13,20 @@ from typing import Any, Literal
 #: Queues beside those of stages and shards: every flow writes and tidies, one with an Indexer
 #: reduces as well.
 INDEX_QUEUE, REDUCE_QUEUE, BUILD_QUEUE = "index", "reduce", "build"
-#: The queue on which media are brought from the web; only of flows that take media.
-FETCH_QUEUE = "fetch"
+#: Queues of flows that take media: media are brought from the web, and made small to look at.
+FETCH_QUEUE, PREVIEW_QUEUE = "fetch", "preview"
 MEDIA = frozenset({"image", "video", "audio"})
 
 #: The branch that takes every modality which has no branch of its own.
 ANY_MODALITY = "*"
 
 
-#: Keys of a flow's ``score`` that name score functions: of chunk hits, and of documents.
-SCORE_FUNCTIONS = ("normalize_fn", "score_fn", "chunk", "document")
+#: Reducers that shards know: each reduces its own documents so.
+REDUCTIONS = frozenset({"sum", "avg", "max", "min", "multiply"})
 #: Best documents by the shards' score that score functions and rerankers judge.
 CANDIDATES = 100
 
-Metric = Literal["ip", "cosine", "l2", "hamming", "bytes"]
+Metric = Literal["ip", "cosine", "l2", "hamming", "bytes", "bits", "buckets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,21 @@ class ComponentSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     pipeline: tuple["ComponentSpec", ...] = ()
     py_path: tuple[str, ...] = ()
+
+    def written(self) -> Any:
+        """Return the spec as a flow file would say it: a name, a mapping, or a list."""
+        parts = [part.written() for part in self.pipeline]
+        if parts and not self.uses:
+            return parts
+        options = {**self.options, **({"components": parts} if parts else {})}
+        if not options and not self.py_path:
+            return self.uses
+        made: dict[str, Any] = {"uses": self.uses}
+        if options:
+            made["with"] = options
+        if self.py_path:
+            made["py_path"] = list(self.py_path)
+        return made
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "ComponentSpec":
@@ -83,7 +98,12 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True)
 class IndexPlan:
-    """One Indexer of the flow: engine, shards, replicas and the queues its shards are asked on."""
+    """One Indexer of the flow: engine, shards, replicas and the queues its shards are asked on.
+
+    ``functions`` holds the score functions that judge what it finds, by their key in a flow's
+    ``score``, and a reducer that shards do not know, as a flow file would write them; ``py_path``
+    the plug-in files that may define the engine.
+    """
 
     name: str
     kind: Literal["vector", "text"]
@@ -95,6 +115,13 @@ class IndexPlan:
     shards: int
     replicas: int
     queue_prefix: str
+    functions: Mapping[str, Any] = field(default_factory=dict)
+    py_path: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "IndexPlan":
+        """Build the index again from what ``dataclasses.asdict`` made of it."""
+        return cls(**{**data, "py_path": tuple(data.get("py_path", ()))})
 
     def queue(self, shard: int) -> str:
         """Return the queue on which this shard is searched."""
@@ -116,8 +143,8 @@ class Plan:
     """Everything the processes of one deployment agree on, derived from its flow file.
 
     ``fingerprint`` covers all that shapes chunks and vectors, and only that: two plans with equal
-    fingerprints may share stored embeddings. ``score`` holds the options of score functions and
-    reduction, ``reducers`` the further steps over the merged hits (a reranker, for one).
+    fingerprints may share stored embeddings. ``score`` holds how rankings are fused and how many
+    documents are judged again, ``reducers`` the rerankers that read the best of them.
     """
 
     collection: str
@@ -144,7 +171,8 @@ class Plan:
         """Return (queue, number of worker processes) for every queue, each queue once."""
         groups: dict[str, int] = {}
         if self.takes_media:
-            groups[FETCH_QUEUE] = self.worker_replicas.get(FETCH_QUEUE, 1)
+            for queue in (FETCH_QUEUE, PREVIEW_QUEUE):
+                groups[queue] = self.worker_replicas.get(queue, 1)
         for stage in self.stages:
             groups[stage.queue] = max(groups.get(stage.queue, 0), stage.replicas)
         # The dispatcher lives with the index queue, so a flow without an Indexer has it too.
@@ -161,13 +189,18 @@ class Plan:
         return tuple(stage for stage in self.stages if stage.kind == kind)
 
     def asked(self, mode: str) -> tuple[int, ...]:
-        """Return the places of the indexes that a search of this mode asks."""
+        """Return the places of the indexes that a search of this mode may ask."""
         return tuple(at for at, index in enumerate(self.indexes) if mode in {"hybrid", index.kind})
+
+    def vectors_of(self, modality: str) -> tuple[str, ...]:
+        """Return the names of the vectors that a content of this modality gets."""
+        stages = self.stages_of("encode")
+        return tuple(stage.vector for stage in stages if stage.component(modality) is not None)
 
     @property
     def rescores(self) -> bool:
         """Tell whether score functions of the flow take the place of the shards' own score."""
-        return any(self.score.get(key) for key in SCORE_FUNCTIONS)
+        return any(index.functions for index in self.indexes)
 
     @property
     def candidates(self) -> int:
@@ -189,10 +222,6 @@ class Plan:
             ),
         )
 
-    def fuses(self, mode: str) -> bool:
-        """Tell whether the answers of several indexes become one ranking."""
-        return len(self.asked(mode)) > 1
-
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain dicts, lists, strings and numbers."""
         return asdict(self)
@@ -204,7 +233,7 @@ class Plan:
             **{
                 **data,
                 "stages": tuple(StagePlan.from_dict(stage) for stage in data["stages"]),
-                "indexes": tuple(IndexPlan(**index) for index in data["indexes"]),
+                "indexes": tuple(IndexPlan.from_dict(index) for index in data["indexes"]),
                 "learners": tuple(tuple(pair) for pair in data.get("learners", ())),
                 "reducers": tuple(ComponentSpec.from_dict(spec) for spec in data["reducers"]),
             }

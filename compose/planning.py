@@ -5,16 +5,24 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from compose.catalog import Catalog, default_catalog, kinds_for
 from compose.check import EMBEDDING, encoder_of
 from compose.errors import FlowTopologyError
 from compose.flow import Flow, Step, depths_of
 from compose.joining import joined
-from compose.learning import gives_bytes, learners
+from compose.learning import learners
 from compose.load import load_flow
-from compose.plan import ANY_MODALITY, ComponentSpec, IndexPlan, Metric, Plan, StagePlan
+from compose.plan import (
+    ANY_MODALITY,
+    ComponentSpec,
+    IndexPlan,
+    Metric,
+    Plan,
+    StagePlan,
+)
+from compose.scoring import functions_of, is_known, reducer_of
 
 #: Changes when the same flow would give other chunks or vectors than before.
 _FINGERPRINT_VERSION = 1
@@ -24,11 +32,7 @@ _STAGES: Mapping[str, Literal["preprocess", "encode"]] = {
 }
 #: Options of an Indexer that are no matter of its engine.
 _NOT_ENGINE = ("dim", "metric", "normalize_fn", "score_fn", "is_big_score_similar")
-#: Kinds of Router that work on the merged hits.
-_AFTER_MERGING = frozenset({"reducer", "reranker"})
-#: Reducers that are no step of their own: shards reduce so, each its own documents.
-_REDUCTIONS = frozenset({"sum", "avg", "max", "min", "multiply"})
-_METRIC_OF_ENGINE: Mapping[str, Metric] = {"binary": "hamming"}
+_METRIC_OF_ENGINE: Mapping[str, Metric] = {"binary": "hamming", "buckets": "buckets"}
 
 
 def load_plan(source: str | Path) -> Plan:
@@ -53,17 +57,14 @@ def plan_of(flow: Flow, *, catalog: Catalog | None = None) -> Plan:
     vectors = _vectors(flow)
     stages = tuple(_stages(flow, vectors))
     indexers = [step for step in flow.of_service("Indexer") if step.kind in ("vector", "text")]
-    score = dict(_score(flow, indexers))
-    indexes = tuple(
-        _index(step, flow, vectors, score, is_first=step is indexers[0]) for step in indexers
-    )
+    indexes = tuple(_index(step, flow, vectors, is_first=step is indexers[0]) for step in indexers)
     return Plan(
         collection=collection,
         port=flow.port,
         stages=stages,
         indexes=indexes,
         fingerprint=fingerprint(stages, flow.plugin_digests, catalog or default_catalog()),
-        score=score,
+        score=dict(flow.score),
         reducers=tuple(_reducers(flow)),
         worker_replicas=dict(flow.workers),
         learners=learners(stages, catalog or default_catalog()),
@@ -165,15 +166,14 @@ def _stages(flow: Flow, vectors: Mapping[str, str]) -> Iterator[StagePlan]:
         )
 
 
-def _index(
-    step: Step, flow: Flow, vectors: Mapping[str, str], score: Mapping[str, Any], *, is_first: bool
-) -> IndexPlan:
+def _index(step: Step, flow: Flow, vectors: Mapping[str, str], *, is_first: bool) -> IndexPlan:
     spec = step.component or ComponentSpec("hnsw")
     encoder = encoder_of(step, flow) if step.kind == "vector" else None
     prefix = f"search.{collection_of(flow.name)}"
     given = dict(spec.options)
-    if step.kind == "vector" and "reduce" in score:
-        given.setdefault("score", score["reduce"])
+    reducer = reducer_of(flow)
+    if step.kind == "vector" and is_known(reducer):
+        given.setdefault("score", reducer)
     dim = (encoder.dim if encoder else None) or given.get("dim")
     return IndexPlan(
         name=step.id.lower(),
@@ -186,6 +186,8 @@ def _index(
         shards=step.index_shards,
         replicas=step.index_replicas,
         queue_prefix=step.queue or (prefix if is_first else f"{prefix}.{step.id.lower()}"),
+        functions=functions_of(flow, step) if step.kind == "vector" else {},
+        py_path=spec.py_path,
     )
 
 
@@ -194,31 +196,16 @@ def _metric(engine: str, given: Metric | None, encoder: Step | None) -> Metric:
 
     Codes such as those of PQ are numbers of clusters: two of them are equal, or not.
     """
-    specs = encoder.branches.values() if encoder else ()
-    if any(gives_bytes(spec, default_catalog()) for spec in specs):
-        return "bytes"
+    if encoder and encoder.metric:
+        return cast("Metric", encoder.metric)  # the catalog names no other
     return given or _METRIC_OF_ENGINE.get(engine, "cosine")
 
 
-def _score(flow: Flow, indexers: list[Step]) -> Iterator[tuple[str, Any]]:
-    """Yield the flow's ``score`` and what GNES's files say of scoring in their own places."""
-    for step in indexers:
-        options = step.component.options if step.component else {}
-        yield from ((key, options[key]) for key in ("normalize_fn", "score_fn") if options.get(key))
-    for step in flow.of_service("Router"):
-        spec = step.component
-        if spec and "reduce_op" in spec.options:
-            yield "reduce", spec.options["reduce_op"]
-        elif spec and spec.uses in _REDUCTIONS:
-            yield "reduce", spec.uses
-    yield from flow.score.items()
-
-
 def _reducers(flow: Flow) -> Iterator[ComponentSpec]:
-    """Yield the Router steps that are components with work to do, such as a reranker."""
+    """Yield the Router steps that read the merged hits again."""
     for step in flow.of_service("Router"):
         spec = step.component
-        if spec and step.kind in _AFTER_MERGING and spec.uses not in _REDUCTIONS:
+        if spec and step.kind == "reranker":
             yield spec
 
 

@@ -5,28 +5,41 @@ execute them, so the classes, their options and defaults are read from the synta
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from compose.builtin import engine_options
 from compose.component import Component, Option
 
 #: A base class whose name ends so makes its subclasses components of that kind.
 _KIND_OF_BASE = {
     "Preprocessor": "preprocessor",
     "Encoder": "encoder",
+    "Transform": "encoder",
     "Indexer": "index",
     "Engine": "index",
     "ScoreFunction": "score",
     "ScoreFn": "score",
+    "Formula": "score",
+    "Product": "score",
     "Reducer": "reducer",
+    "Reranker": "reranker",
     "Router": "router",
 }
+#: What classes read whose base says so, unless they say otherwise.
+_INPUTS_OF_BASE = {"Transform": ("embedding",), "Engine": ("embedding",)}
+_KNOWN = Mapping[str, Component]
+_NOTHING = Component("", "")  # what a class inherits that extends no component
 #: Larger files are no plug-in but data; parsing them would take seconds.
 MAX_BYTES = 1024 * 1024
 
 
-def describe(path: Path) -> tuple[Component, ...]:
+def describe(path: Path, known: _KNOWN | None = None) -> tuple[Component, ...]:
     """Return the components that a plug-in file defines.
+
+    Args:
+        path: the file.
+        known: components by the names of their classes, which those of the file may extend.
 
     Raises:
         OSError: the file cannot be read.
@@ -40,28 +53,60 @@ def describe(path: Path) -> tuple[Component, ...]:
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f"no valid Python: {error}") from None
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    found = (_component(node, classes, path) for node in classes.values())
+    found = (_component(node, classes, path, known or {}) for node in classes.values())
     return tuple(component for component in found if component is not None)
 
 
 def _component(
-    node: ast.ClassDef, classes: dict[str, ast.ClassDef], path: Path
+    node: ast.ClassDef, classes: dict[str, ast.ClassDef], path: Path, known: _KNOWN
 ) -> Component | None:
     lineage = list(_lineage(node, classes))
-    kind = next(filter(None, map(_kind, lineage)), None)
+    bases = [name for one in lineage for name in _base_names(one)]
+    base = next((known[name] for name in bases if name in known), _NOTHING)
+    kind = base.kind or next(filter(None, map(_kind, bases)), None)
     if kind is None or node.name.startswith("_"):
         return None
     constructor = next(filter(None, map(_constructor, lineage)), None)
+    options = tuple(_options(constructor)) if constructor else base.options
+    if kind == "index":
+        options = engine_options(_declared(_attribute(lineage, "OPTIONS")))
     return Component(
         kind=kind,
         name=node.name,
+        aliases=_words(_attribute(lineage, "aliases")),
         module=str(path),
         summary=(ast.get_docstring(node) or "").partition("\n")[0],
-        inputs=_words(_attribute(lineage, "inputs")),
-        dim=_number(_attribute(lineage, "dim")),
-        options=tuple(_options(constructor)) if constructor else (),
+        inputs=_words(_attribute(lineage, "inputs")) or base.inputs or _inputs(bases),
+        outputs=_words(_attribute(lineage, "outputs")) or base.outputs,
+        dim=_dim(lineage, options) or base.dim,
+        options=options,
         open_options=bool(constructor and constructor.args.kwarg),
+        metric=str(_literal(_attribute(lineage, "metric")) or base.metric),
     )
+
+
+def _inputs(bases: list[str]) -> tuple[str, ...]:
+    """Return what a class reads by what its bases are called."""
+    endings = _INPUTS_OF_BASE.items()
+    found = (inputs for name in bases for ending, inputs in endings if name.endswith(ending))
+    return next(found, ())
+
+
+def _dim(
+    lineage: list[ast.ClassDef], options: tuple[Option, ...]
+) -> int | Mapping[str, str] | None:
+    """Return the dimension a class declares, or the option that holds it."""
+    fixed = _number(_attribute(lineage, "dim"))
+    held_by = str(_literal(_attribute(lineage, "dim_option")) or "dim")
+    is_option = any(option.name == held_by for option in options)
+    return fixed or ({"option": held_by} if is_option else None)
+
+
+def _declared(node: ast.expr | None) -> tuple[Option, ...]:
+    """Return the options of an engine, which declares them with their defaults in a mapping."""
+    value = _literal(node)
+    given = value.items() if isinstance(value, dict) else ()
+    return tuple(Option(str(name), "any", default) for name, default in given)
 
 
 def _lineage(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> Iterator[ast.ClassDef]:
@@ -85,12 +130,9 @@ def _base_names(node: ast.ClassDef) -> list[str]:
     ]
 
 
-def _kind(node: ast.ClassDef) -> str | None:
-    for base in _base_names(node):
-        for ending, kind in _KIND_OF_BASE.items():
-            if base.endswith(ending):
-                return kind
-    return None
+def _kind(base: str) -> str | None:
+    """Return the kind of component that a base class of this name makes."""
+    return next((kind for end, kind in _KIND_OF_BASE.items() if base.endswith(end)), None)
 
 
 def _constructor(node: ast.ClassDef) -> ast.FunctionDef | None:

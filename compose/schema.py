@@ -9,7 +9,7 @@ from typing import Any
 
 from compose.catalog import KIND_OF_SERVICE, Catalog, default_catalog, kinds_for
 from compose.component import Component, Option
-from compose.keys import BRANCH_SERVICES, BRANCHES, FLOW, STEP, WORKERS, Key
+from compose.keys import BRANCH_SERVICES, BRANCHES, FLOW, SCORE, STEP, WORKERS, Key
 
 #: JSON's names for the words that the catalog uses.
 _TYPES: Mapping[str, str] = {
@@ -32,6 +32,7 @@ def flow_schema(catalog: Catalog | None = None) -> dict[str, Any]:
         "$defs": {
             "service": _service(known),
             "component": _component(),
+            "score": _object(SCORE),
             "workers": _object(WORKERS),
         },
     }

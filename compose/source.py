@@ -25,7 +25,7 @@ from ruamel.yaml.events import (
     StreamEndEvent,
 )
 
-from compose.errors import Fault, FlowError
+from compose.errors import Fault, FlowError, shown
 
 #: A flow of a hundred services is about 10 kB; ruamel reads 64 kB in well under half a second.
 MAX_CHARACTERS = 64 * 1024
@@ -62,7 +62,8 @@ class Mark:
 
     def fault(self, key: str, problem: str, *, expected: str = "", nearest: str = "") -> Fault:
         """Return a fault at this place."""
-        return Fault(self.file, self.line, self.column, key, problem, expected, nearest)
+        place = (self.file, self.line, self.column)
+        return Fault(*place, shown(key), shown(problem), shown(expected), nearest)
 
 
 @dataclass(frozen=True, slots=True)

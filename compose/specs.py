@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from compose.catalog import Catalog
 from compose.component import Component
@@ -43,6 +44,7 @@ class Resolved:
     outputs: tuple[str, ...] = ()
     dim: int | None = None
     kind: str = ""
+    metric: str = ""
     marks: Mapping[str, Mark] = field(default_factory=dict)
     parts: tuple["Resolved", ...] = ()
 
@@ -59,7 +61,7 @@ class Resolved:
         dim: int | None = None
         for part in parts:
             dim = dim if part.keeps_dimension else part.dim
-        ends = (last.outputs, dim, last.kind, last.marks)
+        ends = (last.outputs, dim, last.kind, last.metric, last.marks)
         return cls(spec, parts[0].inputs, *ends, tuple(parts))
 
 
@@ -79,6 +81,10 @@ class SpecReader:
             return self
         paths = tuple(self._plugin_paths(node))
         return replace(self, plugins=self.plugins + paths)
+
+    def of_kind(self, kind: str) -> "SpecReader":
+        """Return a reader of components of one kind, with the same plug-ins."""
+        return replace(self, kinds=(kind,))
 
     def read(self, node: Node, key: str) -> Resolved | None:
         """Return the component a node describes; None (and a fault) when it describes none."""
@@ -227,7 +233,7 @@ class SpecReader:
         for path in self.plugins:
             if path not in known:
                 try:
-                    known[path] = describe(path)
+                    known[path] = describe(path, self.reading.catalog.by_class())
                 except (OSError, ValueError) as error:
                     known[path] = ()
                     self.reading.add(mark, "py_path", f"{path.name}: {error}")
@@ -248,11 +254,35 @@ class SpecReader:
         given = plain_options(options, self.reading)
         if name != component.name or not key:
             given = translated(component, given)
+        given |= self._inner(component, options)
         places = dict(options.keys) if options else {}
         check_options(component, given, places=places, mark=mark, reading=self.reading)
         spec = ComponentSpec(component.name, given, py_path=py_path)
-        dim = component.dimension(given)
-        return Resolved(spec, component.inputs, component.outputs, dim, component.kind, places)
+        return Resolved(
+            spec,
+            component.inputs,
+            component.outputs,
+            component.dimension(given),
+            component.kind,
+            component.metric,
+            places,
+        )
+
+    def _inner(self, component: Component, options: Node | None) -> dict[str, Any]:
+        """Return the options that are components themselves, as a flow file would write them."""
+        given = options.value if options is not None and options.is_mapping else {}
+        found: dict[str, Any] = {}
+        for option in component.options:
+            node = given.get(option.name)
+            if not option.component or node is None or node.value is None:
+                continue
+            reader = self.of_kind(option.component)
+            if node.is_list and "list" in option.types():
+                parts = [reader.read(item, option.name) for item in node.value]
+                found[option.name] = [part.spec.written() for part in parts if part]
+            elif part := reader.read(node, option.name):
+                found[option.name] = part.spec.written()
+        return found
 
     def made_of(self, node: Node, parts: Node) -> Resolved | None:
         """Read a tagged container; one that the catalog does not know is a pipeline."""

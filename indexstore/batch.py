@@ -23,6 +23,7 @@ class Batch:
     weights: Float32  # (n,)
     starts: Indices  # (q + 1,)
     numbers: Indices  # (q,)
+    places: Float32 | None = None  # (n, 4), beside the rows
 
     @classmethod
     def of(cls, query: ShardQuery, *, metric: Metric, dim: int, reduction: Reduction) -> "Batch":
@@ -40,12 +41,13 @@ class Batch:
         owners = query.owners
         if len(owners) == query.queries and (owners == np.arange(query.queries)).all():
             starts = np.arange(query.queries + 1)
-            return cls(metric, reduction, rows, weights, starts, starts[:-1])
+            return cls(metric, reduction, rows, weights, starts, starts[:-1], query.places)
         order = np.argsort(owners, kind="stable")
         counts = np.bincount(owners, minlength=query.queries)
         numbers = np.flatnonzero(counts)
         starts = starts_of(counts[numbers])
-        return cls(metric, reduction, rows[order], weights[order], starts, numbers)
+        places = None if query.places is None else query.places[order]
+        return cls(metric, reduction, rows[order], weights[order], starts, numbers, places)
 
     @classmethod
     def of_texts(cls, query: ShardQuery) -> "Batch":

@@ -4,15 +4,15 @@ In a local folder nothing is ever copied: a folder is made beside its place, syn
 into it. From elsewhere folders are brought once into a cache on this machine.
 """
 
-import os
 import shutil
 import time
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import fsspec
+from indexstore.filesystems import changed_at, filesystem, reaching, sync
 
 STAGING = ".staging"
 LAST_FILE = "meta.json"  # uploaded last: a folder without it is no segment
@@ -29,7 +29,7 @@ class Blobs:
         if is_path:
             self._local = Path(self.url.removeprefix("file://"))
         else:
-            self._remote, self._prefix = fsspec.core.url_to_fs(self.url)
+            self._remote, self._prefix = filesystem(self.url.rstrip("/"))
             self._local = cache or Path.cwd() / ".blobs"
         self._local.mkdir(parents=True, exist_ok=True)
 
@@ -45,27 +45,34 @@ class Blobs:
         return folder
 
     def publish(self, folder: Path, key: str) -> None:
-        """Make a staged folder durable and put it in its place, whole or not at all."""
+        """Make a staged folder durable and put it in its place, whole or not at all.
+
+        Raises:
+            BlobsUnavailableError: the object store did not take it.
+        """
         for path in (*sorted(folder.rglob("*")), folder):
-            _sync(path)
+            sync(path)
         if self._remote is not None:
-            self._upload(folder, key)
+            with reaching(self.url):
+                self._upload(folder, key)
         place = self._local / key
         place.parent.mkdir(parents=True, exist_ok=True)
         folder.rename(place)
-        _sync(place.parent)
+        sync(place.parent)
 
     def fetch(self, key: str) -> Path:
         """Return the folder on this machine, brought here if it is not yet.
 
         Raises:
             FileNotFoundError: there is no such folder.
+            BlobsUnavailableError: the object store does not give it now.
         """
         place = self._local / key
         if not place.is_dir():
             if self._remote is None:
                 raise FileNotFoundError(place)
-            self._download(key, place)
+            with reaching(self.url):
+                self._download(key, place)
         return place
 
     def forget(self, key: str) -> bool:
@@ -79,19 +86,37 @@ class Blobs:
         """Remove a folder everywhere; one that is not there is no error.
 
         Processes that have its files mapped go on reading them until they let go.
+
+        Raises:
+            BlobsUnavailableError: the object store did not do it.
         """
         shutil.rmtree(self._local / key, ignore_errors=True)
-        if self._remote is not None and self._remote.exists(self._address(key)):
-            self._remote.rm(self._address(key), recursive=True)
+        if self._remote is not None:
+            with reaching(self.url), suppress(FileNotFoundError):
+                self._remote.rm(self._address(key), recursive=True)
 
     def sweep(self, prefix: str, known: Container[str], *, age_s: float) -> int:
-        """Remove what builders that died have left on this machine; return how many folders.
+        """Remove what builders that died, and readers, have left; return how many folders.
 
         Args:
             prefix: the folder that holds the keys.
             known: the keys that somebody still needs.
-            age_s: folders younger than this may have a builder at work.
+            age_s: folders younger than this may have a builder or a reader at work.
+
+        Raises:
+            BlobsUnavailableError: the object store could not be asked.
         """
+        swept = self.sweep_here(prefix, known, age_s=age_s)
+        if self._remote is None:
+            return swept
+        with reaching(self.url):
+            old = self._orphans(prefix, known, before=time.time() - age_s)
+            for address in old:
+                self._remote.rm(address, recursive=True)
+        return swept + len(old)
+
+    def sweep_here(self, prefix: str, known: Container[str], *, age_s: float) -> int:
+        """Remove like ``sweep``, but only what lies on this machine."""
         staged = list((self._local / STAGING).glob("*"))
         placed = {
             folder: folder.relative_to(self._local).as_posix()
@@ -102,6 +127,23 @@ class Blobs:
         for folder in old:
             shutil.rmtree(folder, ignore_errors=True)
         return len(old)
+
+    def _orphans(self, prefix: str, known: Container[str], *, before: float) -> list[str]:
+        """Return the folders of the object store that nobody knows and nobody writes any more."""
+        newest: dict[str, float] = {}
+        try:
+            found = self._remote.find(self._address(prefix), detail=True)
+        except FileNotFoundError:
+            return []
+        for path, info in found.items():
+            name = path.removeprefix(self._address("")).split("/")
+            key = "/".join(name[:4])  # collection, index, generation, segment
+            newest[key] = max(newest.get(key, 0.0), changed_at(info))
+        return [
+            self._address(key)
+            for key, changed in newest.items()
+            if key not in known and changed < before
+        ]
 
     def discard(self, folder: Path) -> None:
         """Remove a staged folder that will not be published."""
@@ -148,11 +190,3 @@ def _age_s(folder: Path) -> float:
 
 def _is_last(path: Path) -> bool:
     return path.name == LAST_FILE
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

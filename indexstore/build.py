@@ -79,9 +79,11 @@ def build_shard(
     listed = {info.id for info in place.segments()}
     # Corrupt and redundant segments of these slots go with it, if they lie wholly in them.
     retires = [i.id for i in _replaced(place, work) if i.id in listed]
-    if segment is None or not is_wanted() or not place.manifest.publish(segment, retires=retires):
-        if segment is not None:
-            place.blobs.delete(segment.path)
+    is_published = is_wanted() and place.manifest.publish(
+        segment, retires=retires, purged_seq=info.purged_seq
+    )
+    if not is_published:
+        place.blobs.delete(segment.path)
         return BuildReport("overtaken", corrupt=tuple(corrupt))
     seconds = time.monotonic() - started
     return BuildReport("built", segment, tuple(retires), tuple(corrupt), seconds)
@@ -181,7 +183,7 @@ def _is_covered(
     return covered >= set(info.slots)
 
 
-def _build(place: Place, dim: int | None, work: _Work) -> SegmentInfo | None:
+def _build(place: Place, dim: int | None, work: _Work) -> SegmentInfo:
     """Read the log's rows of the range into a published folder."""
     folder = place.blobs.stage()
     try:
@@ -191,7 +193,7 @@ def _build(place: Place, dim: int | None, work: _Work) -> SegmentInfo | None:
         raise
 
 
-def _written(place: Place, folder: Path, dim: int | None, work: _Work) -> SegmentInfo | None:
+def _written(place: Place, folder: Path, dim: int | None, work: _Work) -> SegmentInfo:
     width = dim or _width(place, work)
     writer = SegmentWriter(folder, place.config, dim=width)
     after = work.seq_from

@@ -29,6 +29,7 @@ def encode_chunks(chunks: ChunkTable) -> bytes:
         spans.astype("<i4" if spans.dtype.kind == "i" else "<f4", copy=False).tobytes(),
         chunks.texts,
         embeddings,
+        *([dict(chunks.tags)] if chunks.tags else []),
     ]
     packed: bytes = msgpack.packb(fields, unicode_errors="surrogatepass")
     return packed
@@ -51,7 +52,7 @@ def _decoded(blob: bytes) -> ChunkTable:
     fields = msgpack.unpackb(blob, unicode_errors="surrogatepass")
     if fields[0] != _LAYOUT:
         raise CorruptDataError("a chunk table", "it begins with no known layout number")
-    _, positions, weights, kind, spans, texts, embeddings = fields
+    _, positions, weights, kind, spans, texts, embeddings, *rest = fields
     n = len(positions) // 4
     return ChunkTable(
         positions=np.frombuffer(positions, "<i4"),
@@ -59,6 +60,7 @@ def _decoded(blob: bytes) -> ChunkTable:
         spans=_spans(spans, "<i4" if kind == "i" else "<f4", n),
         texts=None if texts is None else tuple(texts),
         embeddings={name: _matrix(rows, n, dim) for name, (dim, rows) in embeddings.items()},
+        tags=rest[0] if rest else {},
     )
 
 

@@ -3,7 +3,8 @@
 Only one thread changes it at a time; searches read the immutable parts it hands out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -23,8 +24,11 @@ GONE = None  # a document that no segment may show any more
 class Contents:
     """Segments and delta of a shard, kept up with the log by ``apply``."""
 
-    def __init__(self, place: Place, segments: Sequence[Segment], chain: Coverage) -> None:
+    def __init__(
+        self, place: Place, segments: Sequence[Segment], chain: Coverage, *, purged_seq: int = 0
+    ) -> None:
         self.place = place
+        self.purged_seq = purged_seq  # how far the log was purged when the segments were listed
         self.segments = tuple(segments)
         self.covered = chain.covered
         self.cursor = self.covered_seq = chain.seq(place.slots)
@@ -39,6 +43,13 @@ class Contents:
     def delta_rows(self) -> int:
         """How many chunks the delta holds."""
         return 0 if self._delta is None else self._delta.rows
+
+    def has_missed(self, purged_seq: int) -> bool:
+        """Tell whether rows were purged that had not been read; only newer segments know of them.
+
+        Args:     purged_seq: how far the log is purged now.
+        """
+        return purged_seq > max(self.purged_seq, self.cursor)
 
     def apply(self, rows: Sequence[LogRow]) -> None:
         """Take over the next rows of the log, in their order."""
@@ -119,19 +130,25 @@ def load(
             # hit in older segments cannot be told. The log itself holds no deleted document.
             chain = coverage((), place.slots)
         try:
-            return Contents(place, _open_all(place, chain.segments, opened, corrupt), chain)
+            segments = [opened.get(info.id) or _fetch(place, info) for info in chain.segments]
+            return Contents(place, segments, chain, purged_seq=purged_seq)
         except CorruptSegmentError as error:
             corrupt[error.segment] = error.reason
 
 
-def _open_all(
-    place: Place,
-    infos: Iterable[SegmentInfo],
-    opened: Mapping[str, Segment],
-    corrupt: Mapping[str, str],
-) -> list[Segment]:
-    del corrupt
-    return [opened.get(info.id) or _fetch(place, info) for info in infos]
+def opened_ahead(
+    place: Place, infos: Iterable[SegmentInfo], known: Container[str]
+) -> dict[str, Segment]:
+    """Open the listed segments that will be needed and are not known yet; corrupt ones are not.
+
+    Raises:   BlobsUnavailableError: one cannot be fetched now.
+    """
+    found = {}
+    for info in coverage(infos, place.slots).segments:
+        if info.id not in known:
+            with suppress(CorruptSegmentError):  # ``load`` finds out too, and tells
+                found[info.id] = _fetch(place, info)
+    return found
 
 
 def _fetch(place: Place, info: SegmentInfo) -> Segment:

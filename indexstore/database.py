@@ -23,11 +23,12 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.elements import ColumnElement
 
+from indexstore.database_url import parse_url
 from indexstore.errors import (
     ReadOnlyError,
     SchemaVersionError,
@@ -222,25 +223,6 @@ class Database:
             found = revision_of(connection)
         if found != REVISION:
             raise SchemaVersionError(self.name, found, REVISION)
-
-
-def parse_url(url: str) -> URL:
-    """Return a checked database URL; PostgreSQL is spoken to through psycopg 3."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise StorageUnavailableError(url, "that is no database URL") from error
-    backend = parsed.get_backend_name()
-    if backend == "postgresql" and parsed.drivername == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    if backend not in {"sqlite", "postgresql"}:
-        raise StorageUnavailableError(
-            parsed.render_as_string(hide_password=True),
-            f"{backend!r} is not supported, only sqlite:///path and postgresql://host/name are",
-        )
-    if backend == "sqlite" and parsed.database in {None, "", ":memory:"}:
-        raise StorageUnavailableError(url, "SQLite needs a file that several processes can share")
-    return parsed
 
 
 def revision_of(connection: Connection) -> str:

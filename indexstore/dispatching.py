@@ -33,6 +33,13 @@ _OUTSTANDING = (
     .select_from(documents)
     .where(_MINE, _QUEUED, documents.c.lease_until > bindparam("now"))
 )
+_UNDER_WAY = (
+    select(documents.c.doc_id, documents.c.content_version)
+    .where(_MINE, _QUEUED, documents.c.lease_until > bindparam("now"))
+    .where(documents.c.lease_until <= bindparam("until"))
+    .order_by(documents.c.lease_until, documents.c.pending_since)
+    .limit(bindparam("limit"))
+)
 
 
 #: The end of a lease that somebody gave back: long past, and no "never".
@@ -129,6 +136,15 @@ class Dispatching(Store):
             read_collection(connection, collection, lock=True)
             listed = {"of": collection, "ids": self.database.list_of(doc_ids)}
             return connection.execute(ended, listed).rowcount
+
+    def under_way(
+        self, collection: str, *, until: float, limit: int, now: float | None = None
+    ) -> dict[str, int]:
+        """Return content versions by id of documents whose lease runs, but not beyond ``until``."""
+        moment = time.time() if now is None else now
+        parameters = {"of": collection, "now": moment, "until": until, "limit": limit}
+        rows = self.database.rows(_UNDER_WAY, parameters)
+        return {row.doc_id: row.content_version for row in rows}
 
     def has_overdue(self, collection: str, *, now: float | None = None) -> bool:
         """Return whether a lease ran out by itself: that work may be late, or lost."""

@@ -332,6 +332,20 @@ class EngineError(IndexStoreError):
         return f"engine {self.engine!r}: {self.reason}"
 
 
+class PluginFileError(IndexStoreError):
+    """A plug-in file could not be loaded; the flow that names it fails, no other."""
+
+    status = 422
+    code = "plugin"
+
+    def __init__(self, path: str, trace: str) -> None:
+        super().__init__(path, trace)
+        self.path, self.trace = path, trace
+
+    def __str__(self) -> str:
+        return f"plug-in file {self.path} cannot be loaded:\n{self.trace}"
+
+
 class MissingPackageError(IndexStoreError):
     """An optional package that an engine needs is not installed."""
 

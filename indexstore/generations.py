@@ -9,13 +9,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from indexstore.dispatching import MAX_ERROR
 from indexstore.documents import DOCUMENT_COLUMNS, document_of
 from indexstore.model import EVERY_GENERATION, Artefact, PendingDocument
 from indexstore.schema import artefacts, collections, documents, jobs, log, segments
-from indexstore.store import INDEXED, QUEUED, Store, read_collection
+from indexstore.store import INDEXED, QUEUED, Store, advance, read_collection
 
 _ARTEFACT = select(*(artefacts.c[field.name] for field in fields(Artefact)))
 
@@ -42,6 +54,31 @@ def _has_row(version: Any) -> Any:
 
 
 _MISSING = and_(_IS_SHOWN, ~_has_row(_SHOWN))
+
+#: A generation has a content that was the newest once and never shown: neither what searches show
+#: nor what they will show next.
+_IS_BETWEEN = and_(
+    _IS_SHOWN,
+    exists()
+    .where(log.c.collection == documents.c.collection, log.c.doc_id == documents.c.doc_id)
+    .where(log.c.generation == bindparam("generation"), log.c.op == "upsert")
+    .where(log.c.version > documents.c.live_version)
+    .where(log.c.version < documents.c.content_version),
+)
+_TO_ENCODE = or_(_MISSING, _IS_BETWEEN)
+
+#: What a generation has of documents that searches do not show, or not in this content.
+_STRAYS = (
+    select(log.c.seq, log.c.doc_id, log.c.slot, documents.c.version)
+    .join_from(
+        log,
+        documents,
+        and_(log.c.collection == documents.c.collection, log.c.doc_id == documents.c.doc_id),
+    )
+    .where(log.c.collection == bindparam("of"), log.c.op == "upsert")
+    .where(log.c.generation == bindparam("generation"))
+    .where(or_(documents.c.live_version.is_(None), log.c.version > documents.c.live_version))
+)
 
 _NOWHERE: Mapping[str, Any] = {
     "live_version": None, "live_content_version": None, "live_body": None, "live_tags": None,
@@ -76,6 +113,14 @@ class Generations(Store):
         found = [Artefact(*row) for row in rows]
         return {(artefact.stage, artefact.branch): artefact for artefact in found}
 
+    def learnt_by(self, collection: str, job_id: str) -> int | None:
+        """Return the generation that a training's artefacts are for; None while it has none."""
+        query = select(func.max(artefacts.c.generation))
+        query = query.where(artefacts.c.collection == bindparam("of"))
+        query = query.where(artefacts.c.job_id == bindparam("job_id"))
+        found = self.database.rows(query, {"of": collection, "job_id": job_id})[0][0]
+        return None if found is None else int(found)
+
     def next_generation(self, collection: str) -> int:
         """Return the generation that a reindexing makes: that of the newest artefacts, if new.
 
@@ -107,7 +152,7 @@ class Generations(Store):
 
     def missing(self, collection: str, generation: int) -> int:
         """Return how many documents that searches show a generation lacks."""
-        query = select(func.count()).select_from(documents).where(_MISSING)
+        query = select(func.count()).select_from(documents).where(_TO_ENCODE)
         return int(self.database.rows(query, {"of": collection, "generation": generation})[0][0])
 
     def missing_documents(
@@ -116,7 +161,7 @@ class Generations(Store):
         """Return documents that a generation lacks, in the order of their ids, from one id on."""
         query = (
             select(*DOCUMENT_COLUMNS)
-            .where(_MISSING, documents.c.doc_id > bindparam("after"))
+            .where(_TO_ENCODE, documents.c.doc_id > bindparam("after"))
             .order_by(documents.c.doc_id)
             .limit(bindparam("limit"))
         )
@@ -130,7 +175,7 @@ class Generations(Store):
         self, collection: str, generation: int, doc_ids: Sequence[str]
     ) -> dict[str, int]:
         """Return those of some documents that a generation lacks, and their newest contents."""
-        query = select(documents.c.doc_id, documents.c.content_version).where(_MISSING)
+        query = select(documents.c.doc_id, documents.c.content_version).where(_TO_ENCODE)
         query = query.where(self.database.among(documents.c.doc_id, "ids"))
         listed = self.database.list_of(list(doc_ids))
         parameters = {"of": collection, "generation": generation, "ids": listed}
@@ -146,6 +191,9 @@ class Generations(Store):
         without: Mapping[str, str] | None = None,
     ) -> bool:
         """Let a complete generation serve and end the job that made it, in one transaction.
+
+        A document that was re-written again and again meanwhile may be in it with a content that
+        is past already: it is shown again when its newest one is indexed.
 
         Args:     without: documents that cannot be encoded for it, and why; failed from now on.
         Returns:  False, and nothing is changed, while a document is missing from it, or when it
@@ -163,12 +211,38 @@ class Generations(Store):
                 return False
             _give_up(connection, collection, {doc_id: given_up[doc_id] for doc_id in lost})
             connection.execute(_LIVE_AT_ONCE.values(updated_at=time.time()), parameters)
+            self._drop_strays(connection, parameters)
             mine = update(collections).where(collections.c.name == collection)
             connection.execute(mine.values(generation=generation))
             ended = update(jobs).where(jobs.c.id == job_id, jobs.c.finished_at.is_(None))
             state = "partial" if lost else "completed"
             connection.execute(ended.values(state=state, finished_at=time.time()))
         return True
+
+    def _drop_strays(self, connection: Connection, parameters: Mapping[str, Any]) -> None:
+        """Take out of a generation what searches must not find in it, for its readers to see."""
+        strays = connection.execute(_STRAYS, parameters).fetchall()
+        if not strays:
+            return
+        of = {"of": parameters["of"]}
+        _, last_seq = advance(connection, parameters["of"], seqs=len(strays))
+        mine = log.c.collection == bindparam("of")
+        gone = delete(log).where(mine, log.c.seq == bindparam("gone"))
+        connection.execute(gone, [{**of, "gone": row.seq} for row in strays])
+        tombstones = [
+            {
+                "collection": parameters["of"], "seq": seq, "slot": row.slot, "op": "delete",
+                "generation": parameters["generation"], "doc_id": row.doc_id,
+                "version": row.version, "tags": "{}", "weight": 0.0,
+            }
+            for seq, row in enumerate(strays, last_seq - len(strays) + 1)
+        ]  # fmt: skip
+        connection.execute(insert(log), tombstones)
+        its = (documents.c.collection == bindparam("of")) & self.database.among(
+            documents.c.doc_id, "ids"
+        )
+        listed = self.database.list_of([row.doc_id for row in strays])
+        connection.execute(update(documents).where(its).values(**_NOWHERE), {**of, "ids": listed})
 
     def purge_generations(self, collection: str, *, limit: int = 1000) -> int:
         """Throw away rows and segments of generations that serve no more; return how many rows.

@@ -11,7 +11,7 @@ from indexstore.errors import JobNotFoundError
 from indexstore.model import Job, JobState, Page, new_id
 from indexstore.reads import decode_cursor, encode_cursor
 from indexstore.schema import documents, jobs
-from indexstore.store import QUEUED, AnyRow, Store, read_collection
+from indexstore.store import PART, QUEUED, AnyRow, Store, read_collection
 
 _COUNTS = (
     select(documents.c.state, func.count().label("documents"))
@@ -51,7 +51,7 @@ class Jobs(Store):
 
         Raises:   InvalidCursorError: the cursor is not one of ours.
         """
-        query = select(jobs).order_by(jobs.c.id.desc()).limit(limit + 1)
+        query = select(jobs).where(jobs.c.kind != PART).order_by(jobs.c.id.desc()).limit(limit + 1)
         if collection is not None:
             query = query.where(jobs.c.collection == collection)
         if states:
@@ -148,8 +148,10 @@ class Jobs(Store):
 
 
 def _close(connection: Connection, job_id: str) -> Job | None:
-    still_done = _DONE.where(jobs.c.id == job_id).with_for_update()
-    if connection.execute(still_done).one_or_none() is None:
+    # Locked first, judged by another statement: who waited for the lock would judge by documents
+    # as they were before, and close a job that has just grown.
+    connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
+    if connection.execute(_DONE.where(jobs.c.id == job_id)).one_or_none() is None:
         return None  # somebody else closed it, or it has grown
     row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
     counts = job_counts(connection, row)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, or_,
 
 from indexstore.chunk_codec import decode_chunks, encode_chunks
 from indexstore.dispatching import fail_documents
-from indexstore.document_codec import decode_tags
+from indexstore.document_codec import decode_tags, encode_tags
 from indexstore.model import EVERY_GENERATION, Appended, ChunkTable, EncodedDocument, LogRow
 from indexstore.schema import documents, log
 from indexstore.store import AnyRow, Store, advance, read_collection
@@ -57,9 +57,11 @@ class Log(Store):
         """Make encoded contents searchable, in one transaction.
 
         Only what is still a document's newest content gets in, with its newest tags, weight and
-        version. So a batch that comes twice, late or out of order changes nothing.
+        version. So a batch that comes twice, late or out of order changes nothing. Tags that were
+        found in a content are added to those that its document has; of one name the latter stay.
         """
         newest = _newest(encoded)
+        found = {doc.doc_id: doc.chunks.tags for doc in newest if doc.chunks and doc.chunks.tags}
         blobs = {doc.doc_id: encode_chunks(doc.chunks) for doc in newest if doc.chunks is not None}
         with self.database.writing() as connection:
             info = read_collection(connection, collection, lock=True)
@@ -71,9 +73,12 @@ class Log(Store):
             wanted = {doc_id: head for doc_id, head in heads.items() if doc_id not in known}
             fresh = [head for doc_id, head in wanted.items() if doc_id in blobs]
             last_seq = info.last_seq
+            tags = {head.doc_id: _with_found(head, found) for head in fresh}
             if fresh:
-                last_seq = self._write(connection, collection, generation, fresh, blobs)
+                rows = [(head, tags[head.doc_id], blobs[head.doc_id]) for head in fresh]
+                last_seq = self._write(connection, collection, generation, rows)
             if is_live:
+                self._enter_tags(connection, collection, fresh, tags)
                 self._go_live(connection, collection, [head.doc_id for head in fresh])
                 failures = _failures(newest, wanted)
                 fail_documents(connection, collection, failures)
@@ -204,23 +209,38 @@ class Log(Store):
         connection: Connection,
         collection: str,
         generation: int,
-        heads: Sequence[AnyRow],
-        blobs: dict[str, bytes],
+        fresh: Sequence[tuple[AnyRow, str, bytes]],
     ) -> int:
-        self._drop_superseded(connection, collection, generation, [h.doc_id for h in heads])
-        _, last_seq = advance(connection, collection, seqs=len(heads))
-        first = last_seq - len(heads) + 1
+        doc_ids = [head.doc_id for head, _, _ in fresh]
+        self._drop_superseded(connection, collection, generation, doc_ids)
+        _, last_seq = advance(connection, collection, seqs=len(fresh))
+        first = last_seq - len(fresh) + 1
         rows = [
             {
                 "collection": collection, "seq": seq, "generation": generation,
                 "slot": head.slot, "op": "upsert", "doc_id": head.doc_id,
-                "version": head.version, "weight": head.weight, "tags": head.tags,
-                "chunks": blobs[head.doc_id],
+                "version": head.version, "weight": head.weight, "tags": tags, "chunks": blob,
             }
-            for seq, head in enumerate(heads, first)
+            for seq, (head, tags, blob) in enumerate(fresh, first)
         ]  # fmt: skip
         connection.execute(insert(log), rows)
         return last_seq
+
+    def _enter_tags(
+        self,
+        connection: Connection,
+        collection: str,
+        heads: Sequence[AnyRow],
+        tags: Mapping[str, str],
+    ) -> None:
+        """Give documents the tags that were found in their contents."""
+        changed = [
+            {"of": collection, "id": head.doc_id, "found": tags[head.doc_id]}
+            for head in heads
+            if tags[head.doc_id] != head.tags
+        ]
+        if changed:
+            connection.execute(_TAGGED, changed)
 
     def _drop_superseded(
         self, connection: Connection, collection: str, generation: int, doc_ids: Sequence[str]
@@ -263,6 +283,20 @@ class Log(Store):
             )
         )
         connection.execute(live, {"of": collection, "ids": self.database.list_of(doc_ids)})
+
+
+_TAGGED = (
+    update(documents)
+    .where(documents.c.collection == bindparam("of"), documents.c.doc_id == bindparam("id"))
+    .values(tags=bindparam("found"))
+)
+
+
+def _with_found(head: AnyRow, found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a document's tags with those found in its content; its own are stronger."""
+    if head.doc_id not in found:
+        return str(head.tags)
+    return encode_tags(head.doc_id, {**found[head.doc_id], **decode_tags(head.tags)})
 
 
 _NO_REASON = "the encoder gave neither chunks nor a reason; see the worker's log"

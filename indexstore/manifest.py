@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from indexstore.model import EVERY_GENERATION, SegmentInfo
-from indexstore.schema import collections, log, segments
+from indexstore.schema import collections, documents, log, segments
 from indexstore.store import AnyRow, Store, read_collection
 
 _IS_LIVE = segments.c.retired_at.is_(None)
@@ -67,12 +67,15 @@ class Manifest(Store):
         rows = self.database.rows(query.order_by(segments.c.index_name, segments.c.slot_from), {})
         return [_segment_of(row) for row in rows]
 
-    def publish(self, new: SegmentInfo, *, retires: Sequence[str] = ()) -> bool:
+    def publish(
+        self, new: SegmentInfo, *, retires: Sequence[str] = (), purged_seq: int | None = None
+    ) -> bool:
         """Make a segment visible to readers, and those that it replaces invisible, in one moment.
 
+        Args:     purged_seq: how far the log was purged when its rows were first read.
         Returns:  False, and changes nothing, when one of ``retires`` is no longer live: somebody
-                  else has compacted it; or when a purge has gone past the segment's end, for then
-                  deletes may be missing that its readers would need.
+                  else has compacted it; or when the log was purged since its rows were read, or
+                  past the segment's end: it or its readers may lack a delete or a patch.
         """
         now = time.time()
         retired = (
@@ -82,7 +85,7 @@ class Manifest(Store):
         )
         with self.database.writing() as connection:
             info = read_collection(connection, new.collection, lock=True)
-            if info.purged_seq > new.seq_to:
+            if info.purged_seq > (new.seq_to if purged_seq is None else purged_seq):
                 return False
             ids = list(dict.fromkeys(retires))
             alive = self._alive(connection, ids)
@@ -170,12 +173,21 @@ class Manifest(Store):
 
 
 def _fold(collection: str, patch: AnyRow) -> Any:
-    """Return the statement that writes a patch into the rows it was made for."""
+    """Return the statement that writes a patch into the rows it was made for.
+
+    A generation that is being made may still have an older content: it must not pass for the
+    newest because of a patch.
+    """
+    shown = (
+        select(func.coalesce(documents.c.live_content_version, documents.c.content_version))
+        .where(documents.c.collection == collection, documents.c.doc_id == patch.doc_id)
+        .scalar_subquery()
+    )
     return (
         update(log)
         .where(log.c.collection == collection, log.c.doc_id == patch.doc_id)
         .where(log.c.op == "upsert", log.c.generation != EVERY_GENERATION)
-        .where(log.c.version < patch.version)
+        .where(log.c.version < patch.version, log.c.version >= shown)
         .values(version=patch.version, tags=patch.tags, weight=patch.weight)
     )
 

@@ -22,7 +22,7 @@ Modality = Literal["text", "image", "video", "audio"]
 DocumentState = Literal["queued", "indexed", "failed", "dead"]
 JobState = Literal["running", "completed", "partial", "failed", "cancelled"]
 LogOperation = Literal["upsert", "patch", "delete"]
-Metric = Literal["ip", "cosine", "l2", "hamming", "bytes"]
+Metric = Literal["ip", "cosine", "l2", "hamming", "bytes", "bits", "buckets"]
 
 #: Log rows of every generation at once: deletes and patches concern all of them.
 EVERY_GENERATION = 0
@@ -114,6 +114,7 @@ class ChunkTable:
     spans: Int32 | Float32
     texts: tuple[str, ...] | None  # only where a full-text index wants them
     embeddings: Mapping[str, Float32]  # (n, d) by vector name; the default vector is ""
+    tags: Mapping[str, Any] = field(default_factory=dict)  # of the document, found in its content
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -164,7 +165,7 @@ class Acceptance:
 
     job_id: str
     token: int  # the highest version given; a search with it waits for these documents
-    versions: tuple[int, ...]  # in the order of the documents
+    versions: tuple[int, ...]  # in the order of the documents; empty when not known any more
     repeated: bool = False  # the answer to an earlier request with the same idempotency key
 
 
@@ -272,3 +273,4 @@ class IndexConfig:
     vector: str = ""
     dim: int | None = None
     shards: int = 1
+    py_path: tuple[str, ...] = ()  # plug-in files that may define the engine

@@ -22,6 +22,7 @@ class ShardQuery:
     weights: Float32  # (n,); a negative weight asks for what is unlike the row
     queries: int
     limit: int  # offset included
+    places: Float32 | None = None  # (n, 4), the box of each row where the queries are pictures
     texts: tuple[str, ...] = NO_TEXTS  # one a query, for a full-text index
     min_seq: int = 0  # the log must have been read this far
     deadline: float | None = None  # seconds since the epoch

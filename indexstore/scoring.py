@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from indexstore.codes import alike_share, equal_share, pairs_alike
 from indexstore.errors import EngineError
 from indexstore.model import IndexConfig, Metric
 from indexstore.names import unknown
@@ -25,13 +26,13 @@ def relevance(metric: Metric, queries: Floats, rows: Floats) -> Floats:
 
     ip and cosine: the inner product (rows are unit where the metric is cosine). l2: 1 / (1 + d)
     of the Euclidean distance d, so that 1 is the best and weights still mean something.
-    hamming: the share of equal signs. bytes: the share of equal codes, as GNES's BIndexer had it.
+    hamming: the share of equal signs. bytes: of equal codes. bits: of equal bits of codes;
+    buckets: the same, of rows that share a bucket.
     """
     if metric == "bytes":
-        equal = np.zeros((len(queries), len(rows)), np.float32)
-        for asked, stored in zip(queries.T, rows.T, strict=True):
-            equal += asked[:, None] == stored[None, :]
-        return np.asarray(equal / np.float32(rows.shape[1]))
+        return equal_share(queries, rows)
+    if metric in ("bits", "buckets"):
+        return alike_share(queries, rows)
     if metric == "hamming":
         queries, rows = np.where(queries > 0, 1, -1), np.where(rows > 0, 1, -1)
         agreement = (queries @ rows.T).astype(np.float32) / np.float32(rows.shape[1])
@@ -75,6 +76,8 @@ _PAIRED: Mapping[Metric, Callable[[Floats, Floats], Floats]] = {
     "l2": _closeness,
     "hamming": lambda left, right: np.asarray(((left > 0) == (right > 0)).mean(axis=1)),
     "bytes": lambda left, right: np.asarray((left == right).mean(axis=1)),
+    "bits": pairs_alike,
+    "buckets": pairs_alike,
 }
 
 

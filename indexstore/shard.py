@@ -14,7 +14,6 @@ import numpy as np
 
 from indexstore.answer import Merged, hits_of
 from indexstore.batch import Batch
-from indexstore.contents import Contents, load
 from indexstore.filter_parser import parse_filter
 from indexstore.filters import Facet, Filter, Scalar
 from indexstore.model import Float32
@@ -23,13 +22,11 @@ from indexstore.pairs import pairs_of
 from indexstore.part import Part
 from indexstore.place import Place
 from indexstore.query import ShardHits, ShardQuery
+from indexstore.reader import Reader
 from indexstore.scoring import default_reduction
-from indexstore.segment import Segment
 from indexstore.text_search import text_finder
 from indexstore.words import WordTable
 
-PAGE_ROWS = 2000  # log rows read at a time
-MANIFEST_POLL_S = 1.0  # new segments are no news to a reader of the log: no hurry
 Finder = Callable[[Part, Scope], Found]
 
 WAIT_S = 0.004  # between two looks at the log while somebody waits for a row
@@ -71,12 +68,8 @@ class Shard:
         self.place = place
         self.reduction = default_reduction(place.config)
         self._changing = threading.RLock()
-        self._opened: dict[str, Segment] = {}
-        self._corrupt: dict[str, str] = {}
+        self._reader = Reader(place)
         self._snapshot = Snapshot((), -1, place.config.dim, 0, 0)
-        self._contents: Contents | None = None
-        self._purged_seq = self._epoch = 0
-        self._manifest_at = 0.0
         self._elsewhere: tuple[WordTable, ...] = ()
 
     @classmethod
@@ -99,14 +92,24 @@ class Shard:
             deadline: stop waiting at this time (seconds since the epoch).
         """
         while min_seq is None or self.applied_seq < min_seq:
-            with self._changing:
-                if min_seq is None or self.applied_seq < min_seq:
-                    self._advance()
+            if self._changing.acquire(timeout=_left_s(deadline)):
+                try:
+                    if min_seq is None or self.applied_seq < min_seq:
+                        self._show(is_changed=self._reader.advance())
+                finally:
+                    self._changing.release()
             is_late = deadline is not None and time.time() >= deadline
             if min_seq is None or self.applied_seq >= min_seq or is_late:
                 break
             time.sleep(WAIT_S)
         return self.applied_seq
+
+    def look_ahead(self) -> None:
+        """Look whether the manifest lists other segments, and open them beside what is served.
+
+        To be called now and then by one thread; ``catch_up`` then takes them over in no time.
+        """
+        self._reader.look_ahead()
 
     def search(self, query: ShardQuery) -> ShardHits:
         """Answer a batch of queries from what has been read, at least up to ``query.min_seq``.
@@ -202,7 +205,7 @@ class Shard:
     def stats(self) -> ShardStats:
         """Return what is served now."""
         snapshot = self._snapshot
-        contents = self._contents
+        contents = self._reader.contents
         # Searches are not shown segments that are all dead; here they count the most.
         segments = contents.parts if contents else ()
         held = sum(part.count for part in {*segments, *snapshot.parts})
@@ -215,92 +218,36 @@ class Shard:
             segments=snapshot.segments,
             deleted_ratio=1 - live / held if held else 0.0,
             generation=self.place.generation,
-            epoch=self._epoch,
+            epoch=self._reader.epoch,
             covered_seq=contents.covered_seq if contents else 0,
             worst_hole=max(map(_hole, segments), default=0.0),
             refused=contents.refused if contents else 0,
-            corrupt=dict(self._corrupt),
+            corrupt=dict(self._reader.corrupt),
         )
 
     def close(self) -> None:
         """Let go of the segments; searches under way finish on theirs."""
         with self._changing:
             self._snapshot = Snapshot((), self.applied_seq, self._snapshot.dim, 0, 0)
-            self._contents = None
-            self._opened = {}
+            self._reader.close()
 
-    def _advance(self) -> None:
-        """Look at manifest and log once, and show searches what is new."""
-        info = self.place.counters()
-        self._epoch = info.epoch
-        contents = self._contents
-        if contents is None or self._is_stale(contents, info.purged_seq):
-            contents = self._reload(info.purged_seq)
-        elif info.last_seq <= contents.cursor:
-            return  # most looks find nothing new: one small read instead of three
-        while not self._read_log(contents):
-            contents = self._reload(self.place.counters().purged_seq)
-        self._contents = contents
-
-    def _is_stale(self, contents: Contents, purged_seq: int) -> bool:
-        """Tell whether segments must be looked up again: new ones, or rows missed for good."""
-        if contents.cursor < purged_seq and purged_seq > self._purged_seq:
-            return True
-        now = time.monotonic()
-        if now < self._manifest_at + MANIFEST_POLL_S:
-            return False
-        self._manifest_at = now
-        known = {segment.info.id for segment in contents.segments} | set(self._corrupt)
-        listed = {info.id for info in self.place.segments()}
-        return not listed <= known | self._redundant or not known <= listed | set(self._corrupt)
-
-    def _reload(self, purged_seq: int) -> Contents:
-        self._purged_seq = purged_seq
-        self._manifest_at = time.monotonic()
-        listed = {info.id for info in self.place.segments()}
-        self._corrupt = {i: why for i, why in self._corrupt.items() if i in listed}
-        contents = load(
-            self.place, opened=self._opened, corrupt=self._corrupt, purged_seq=purged_seq
-        )
-        self._opened = {segment.info.id: segment for segment in contents.segments}
-        self._redundant = listed - set(self._opened) - set(self._corrupt)
-        return contents
-
-    def _read_log(self, contents: Contents) -> bool:
-        """Apply the log to its end; False when rows were purged that had not been read."""
-        changed = contents is not self._contents
-        while True:
-            # Sequence numbers are given in commit order: all up to this one can be read now.
-            last_seq = self.place.counters().last_seq
-            rows = self.place.log.tail(
-                self.place.collection,
-                contents.cursor,
-                generation=self.place.generation,
-                slots=self.place.slots,
-                limit=PAGE_ROWS,
-            )
-            purged_seq = self.place.counters().purged_seq if rows else self._purged_seq
-            if purged_seq > max(self._purged_seq, contents.cursor):
-                return False
-            contents.apply(rows)
-            is_end = len(rows) < PAGE_ROWS
-            contents.cursor = max(
-                contents.cursor, rows[-1].seq if rows else 0, last_seq if is_end else 0
-            )
-            changed = changed or bool(rows)
-            if is_end:
-                break
-        self._publish(contents, changed=changed)
-        return True
-
-    def _publish(self, contents: Contents, *, changed: bool) -> None:
+    def _show(self, *, is_changed: bool) -> None:
+        """Let searches see what was read."""
+        contents = self._reader.contents
+        if contents is None or not (is_changed or contents.cursor > self.applied_seq):
+            return
         self._snapshot = Snapshot(
-            contents.freeze() if changed else self._snapshot.parts,
+            contents.freeze() if is_changed else self._snapshot.parts,
             contents.cursor,
             contents.dim,
             contents.delta_rows,
             len(contents.segments),
         )
+
+
+def _left_s(deadline: float | None) -> float:
+    """Return the seconds until a moment; -1, which waits for ever, for none."""
+    return -1 if deadline is None else max(0.0, deadline - time.time())
 
 
 def _found(part: Part, query: ShardQuery, chosen: Filter | None, find: Finder) -> Found:

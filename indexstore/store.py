@@ -16,6 +16,9 @@ from indexstore.schema import collections
 T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
 
+#: Kind of the rows beside a job that only remember the idempotency key of a further batch of it.
+PART = "part"
+
 #: Partial indexes are used only when the planner sees the value itself, not a parameter.
 QUEUED: ColumnElement[str] = literal_column("'queued'")
 INDEXED: ColumnElement[str] = literal_column("'indexed'")

@@ -20,7 +20,7 @@ from indexstore.errors import (
 )
 from indexstore.model import EVERY_GENERATION, Acceptance, Deletion, Document, new_id
 from indexstore.schema import documents, jobs, log
-from indexstore.store import INDEXED, QUEUED, AnyRow, Store, advance, batches, read_collection
+from indexstore.store import INDEXED, PART, QUEUED, AnyRow, Store, advance, batches, read_collection
 
 #: Documents of one delete transaction: long enough to be cheap, short enough to let others write.
 _DELETE_BATCH = 1000
@@ -29,6 +29,7 @@ _HEAD = select(
     documents.c.doc_id,
     documents.c.slot,
     documents.c.version,
+    documents.c.content_version,
     documents.c.state,
     documents.c.tags,
     documents.c.weight,
@@ -54,6 +55,8 @@ class Writes(Store):
         counts the earlier as superseded. A job that exists grows by these documents.
 
         Args:     lease_s: seconds in which the caller sees to the encoding; 0: the dispatcher does.
+                  job_id: the job that these documents belong to, which begins or grows with them.
+                  idempotency_key: of this batch; each batch of a job has its own.
         Raises:   InvalidDocumentError: one cannot be stored; then none is.
                   IdempotencyConflictError: the key came with other documents before.
         """
@@ -67,13 +70,16 @@ class Writes(Store):
         }  # fmt: skip
         with self.database.writing() as connection:
             read_collection(connection, collection, lock=True)
-            earlier = _earlier(connection, collection, idempotency_key, digest)
+            earlier = _earlier(connection, collection, idempotency_key, (digest, len(rows)))
             if earlier is not None:
                 return earlier
             token, _ = advance(connection, collection, versions=len(rows))
             connection.execute(self._open_job(), {**job, "token": token})
             versions = tuple(range(token - len(rows) + 1, token + 1))
             self._store(connection, rows, versions, job, lease_s=lease_s)
+            if job_id is not None and idempotency_key is not None:
+                part = {**job, "id": f"{job_id}/{token}", "kind": PART, "state": "completed"}
+                connection.execute(insert(jobs), {**part, "token": token, "finished_at": now})
         return Acceptance(job["id"], token, versions)
 
     def patch(
@@ -110,6 +116,8 @@ class Writes(Store):
             if is_live:
                 _log_patch(connection, collection, head, {**changed, "seq": seq})
                 changed["live_version"] = version
+            else:
+                _amend_ahead(connection, collection, head, changed)
             patched = update(documents).where(_of_document(documents, collection, doc_id))
             connection.execute(patched.values(**changed, updated_at=time.time()))
         return int(version)
@@ -227,9 +235,10 @@ class Writes(Store):
 
 
 def _earlier(
-    connection: Connection, collection: str, key: str | None, digest: str | None
+    connection: Connection, collection: str, key: str | None, batch: tuple[str | None, int]
 ) -> Acceptance | None:
     """Return what an earlier request with the same key was answered."""
+    digest, count = batch
     if key is None:
         return None
     where = (jobs.c.collection == collection) & (jobs.c.idempotency_key == key)
@@ -238,8 +247,10 @@ def _earlier(
         return None
     if job.payload_hash != digest:
         raise IdempotencyConflictError(collection, key)
-    versions = tuple(range(job.token - job.total + 1, job.token + 1))
-    return Acceptance(job.id, job.token, versions, repeated=True)
+    # Of a job that has grown since, the numbers of its first batch are not known any more.
+    is_whole = job.total == count
+    versions = tuple(range(job.token - count + 1, job.token + 1)) if is_whole else ()
+    return Acceptance(job.id.partition("/")[0], job.token, versions, repeated=True)
 
 
 def _log_patch(
@@ -253,6 +264,22 @@ def _log_patch(
         "op": "patch", "doc_id": head.doc_id, **changed,
     }  # fmt: skip
     connection.execute(insert(log), row)
+
+
+def _amend_ahead(
+    connection: Connection, collection: str, head: AnyRow, changed: Mapping[str, Any]
+) -> None:
+    """Append the newest content anew where a generation that is being made has it already.
+
+    Not as a patch: those concern every generation, and others still show an older content.
+    """
+    mine = log.c.collection == collection
+    of_document = mine & (log.c.doc_id == head.doc_id) & (log.c.op == "upsert")
+    ahead = select(log.c.seq).where(of_document, log.c.version >= head.content_version)
+    for row in connection.execute(ahead).fetchall():
+        _, seq = advance(connection, collection, seqs=1)
+        moved = update(log).where(mine, log.c.seq == row.seq)
+        connection.execute(moved.values(**changed, seq=seq))
 
 
 def _of_document(table: Any, collection: str, doc_id: str) -> Any:

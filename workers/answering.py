@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from compose.wire import codec, names
-from compose.wire.messages import QueryBatch, Reply
+from compose.wire.messages import MediaTask, QueryBatch, Reply
 from workers import metrics
 from workers.runtime import runtime
 
@@ -33,6 +33,27 @@ def answer_failure(wire: Mapping[str, Any], stage: str, error: Exception) -> Non
         return
     status = int(getattr(error, "status", 500))
     reply(to, Reply(batch_id, failed_stage=stage, failure=str(error), status=status))
+
+
+def run_media_task(
+    wire: Mapping[str, Any], stage: str, work: Callable[[MediaTask], tuple[Any, ...]]
+) -> None:
+    """Do what the API asked for, and answer with what came of it, or why nothing did.
+
+    Args:
+        wire: the message.
+        stage: who does it, as it stands in problems.
+        work: does it and returns the parts of the answer.
+    """
+    try:
+        order = MediaTask.from_wire(wire)
+        if order.is_late():
+            return
+        reply(order.reply_to, Reply(order.batch_id, parts=work(order)))
+    except Exception as error:
+        logger.exception("%s: a task failed", stage)
+        metrics.fail()
+        answer_failure(wire, stage, error)
 
 
 def as_query_stage(

@@ -21,7 +21,10 @@ from workers.build.housekeeping import Housekeeper
 from workers.heartbeat import Heartbeat
 from workers.holding import Holder
 from workers.index.dispatcher import Dispatcher
+from workers.keeping import Keeper
+from workers.reduce.tasks import prepare
 from workers.runtime import InHand, Runtime, runtime
+from workers.search.opening import Opener
 from workers.search.serving import Tailer, serving
 from workers.search.word_exchange import WordExchange
 
@@ -62,6 +65,8 @@ def _load_or_exit() -> None:
     state = runtime()
     try:
         state.load_components()
+        if names.REDUCE_QUEUE in state.queues:
+            prepare()
         state.open_store()
         if state.shards_here():
             serving()
@@ -80,8 +85,11 @@ def start_services(sender: Any = None, **_: Any) -> None:
     _services.append(heartbeat)
     if str(state.settings["broker_url"]).startswith(("redis", "valkey")):
         _services.append(Holder(sender, state))
+    if state.stages_here() or names.FETCH_QUEUE in state.queues:
+        _services.append(Keeper(state))
     if state.shards_here():
         _services.append(Tailer(serving(), state, heartbeat.tell))
+        _services.append(Opener(serving(), state))
         _services.append(WordExchange(serving(), state))
     if names.INDEX_QUEUE in state.queues:
         _services.append(Dispatcher(state))

@@ -42,9 +42,8 @@ def describe(cls: type[Component]) -> dict[str, Any]:
         entry["outputs"] = list(cls.outputs)
     if issubclass(cls, Trainable) and "components" not in {o.name for o in options_of(cls)}:
         entry["learns"] = True
-    dtype = getattr(cls, "dtype", None)
-    if isinstance(dtype, str) and dtype != Encoder.dtype:
-        entry["dtype"] = dtype
+    if issubclass(cls, Encoder) and cls.metric:
+        entry["metric"] = cls.metric
     return entry
 
 

@@ -17,9 +17,10 @@ import json
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from typing import Any, BinaryIO, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +36,18 @@ Rows = NDArray[Any]
 Floats = NDArray[np.float32]
 State = Mapping[str, NDArray[Any]]
 
+Cursor = dict[str, Any]
+"""Where a streaming preprocessor goes on: plain values and arrays."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One document or query as a preprocessor sees it: a text, or the bytes of a medium.
+    """One document or query as a preprocessor sees it: a text, or a medium.
 
-    Inside a pipeline it is a chunk of the preprocessor before: then media come as ``array``, and
-    ``origins`` says for each character of ``text`` where it stands in the original.
+    A medium comes as ``data``, or as a file that ``opener`` opens, for it may be larger than the
+    memory: read it by ``open`` or ``read``. Inside a pipeline a source is a chunk of the
+    preprocessor before: then media come as ``array``, and ``origins`` says for each character of
+    ``text`` where it stands in the original.
     """
 
     modality: Modality
@@ -50,6 +56,23 @@ class Source:
     array: NDArray[Any] | None = None
     tags: Mapping[str, Any] = field(default_factory=dict)
     origins: NDArray[np.int32] | None = None
+    opener: Callable[[], BinaryIO] | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it holds the content of a file."""
+        return self.data is not None or self.opener is not None
+
+    def open(self) -> BinaryIO:
+        """Return the medium as a file; close it after use."""
+        return self.opener() if self.opener is not None else BytesIO(self.data or b"")
+
+    def read(self) -> bytes:
+        """Return the medium as a whole; only for what is known to be small."""
+        if self.data is not None:
+            return self.data
+        with self.open() as file:
+            return file.read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +101,28 @@ class Chunk:
     origins: NDArray[np.int32] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """How much each of some chunks counts and where it stands, in columns.
+
+    Attributes:
+        weights: float (n,). spans: float (n, 2) or (n, 4).
+    """
+
+    weights: NDArray[np.float64]
+    spans: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, chunks: Sequence[Chunk]) -> Self:
+        """Return the columns of some chunks."""
+        weights = np.array([chunk.weight for chunk in chunks], np.float64)
+        width = max((len(chunk.span) for chunk in chunks), default=2)
+        spans = np.full((len(chunks), width), -1.0)
+        for row, chunk in zip(spans, chunks, strict=True):
+            row[: len(chunk.span)] = chunk.span
+        return cls(weights, spans)
+
+
 class Tally:
     """Counts what a component wants known, such as texts it had to cut; safe between threads."""
 
@@ -91,9 +136,16 @@ class Tally:
             self._counts[what] += number
 
     def counts(self) -> dict[str, int]:
-        """Return all counts since the process started."""
+        """Return all counts that nobody has taken."""
         with self._lock:
             return dict(self._counts)
+
+    def take(self) -> dict[str, int]:
+        """Return all counts and begin at nought again."""
+        with self._lock:
+            taken = dict(self._counts)
+            self._counts.clear()
+            return taken
 
 
 class Component(ABC):
@@ -135,6 +187,16 @@ class Component(ABC):
     def setup(self) -> None:  # noqa: B027  (a hook: most components need no set-up)
         """Load models and optional libraries; called once a process, before the verb."""
 
+    def tallies(self) -> tuple[Tally, ...]:
+        """Return its tally and those of the components that its options hold."""
+        given = (
+            part
+            for value in self.options.values()
+            for part in (value if isinstance(value, list | tuple) else (value,))
+        )
+        inner = (tally for one in given if isinstance(one, Component) for tally in one.tallies())
+        return (self.tally, *inner)
+
     def fingerprint(self) -> str:
         """Return a short hash of what shapes the results: class, version and options.
 
@@ -161,6 +223,53 @@ class Preprocessor(Component):
         """
 
 
+class Streaming(Preprocessor):
+    """Cuts what may be too long to hold, chunk by chunk, and can go on where it was stopped.
+
+    In the pauses of ``stream`` a worker may hand on what came so far, turn to a query, and let
+    another worker go on. So memory and the time that others wait are bounded, however long the
+    medium is.
+    """
+
+    @abstractmethod
+    def stream(self, source: Source, cursor: Cursor) -> Generator[Chunk | None]:
+        """Yield the chunks from where ``cursor`` says, in order; None now and then, as a pause.
+
+        Args:
+            source: the medium.
+            cursor: empty at first. Before each pause it is made to say all that is needed to go on
+                after it, in plain values and arrays; it may hold what ``settle`` wants, too.
+
+        Raises:
+            ContentError: nothing can be made of this source; it fails alone.
+        """
+
+    def settle(self, placed: Placed, cursor: Cursor) -> Placed:
+        """Return final weights and spans once all chunks are known; weight 0 leaves one out."""
+        del cursor
+        return placed
+
+    def apply(self, source: Source) -> list[Chunk]:
+        """Cut the whole source at once."""
+        cursor: Cursor = {}
+        chunks = [chunk for chunk in self.stream(source, cursor) if chunk is not None]
+        return self.settled(chunks, cursor)
+
+    def settled(self, chunks: Sequence[Chunk], cursor: Cursor) -> list[Chunk]:
+        """Return all chunks of a stream that has ended as they are in the end."""
+        placed = self.settle(Placed.of(chunks), cursor)
+        kept = [place for place, weight in enumerate(placed.weights.tolist()) if weight > 0]
+        return [
+            replace(
+                chunks[place],
+                position=position,
+                weight=float(placed.weights[place]),
+                span=tuple(placed.spans[place].tolist()),
+            )
+            for position, place in enumerate(kept)
+        ]
+
+
 class Encoder(Component):
     """Turns chunks into vectors.
 
@@ -173,6 +282,8 @@ class Encoder(Component):
     dim_option: ClassVar[str] = "dim"
     dim: int = 0
     dtype: str = "float32"
+    metric: ClassVar[Literal["", "bytes", "bits", "buckets"]] = ""
+    """How its codes must be compared: by equal bytes, by bits, by bits in buckets; "" if none."""
 
     @abstractmethod
     def encode(self, chunks: Sequence[Chunk]) -> Rows:
@@ -226,7 +337,8 @@ class ChunkHits:
         queries, query_chunks: int (m,), which query, and which of its chunks.
         documents, positions: int (m,), which document (any numbering), and which of its chunks.
         query_weights, chunk_weights, document_weights: float (m,).
-        query_spans, chunk_spans: float (m, 2) or (m, 4) places in the originals, or None.
+        query_cells, chunk_cells: float (m, 2), column and row (0, 1 or 2) of each chunk's middle in
+            a grid of three by three over its picture; None where there is no plane.
         document_chunks: int (m,), how many chunks the document has.
         total_documents, total_chunks: size of the collection.
         found: int (m,), how many chunk hits a value was made of; None for chunk hits themselves.
@@ -242,8 +354,8 @@ class ChunkHits:
     chunk_weights: NDArray[np.float64]
     document_weights: NDArray[np.float64]
     document_chunks: NDArray[np.int64]
-    query_spans: NDArray[np.float64] | None = None
-    chunk_spans: NDArray[np.float64] | None = None
+    query_cells: NDArray[np.float64] | None = None
+    chunk_cells: NDArray[np.float64] | None = None
     total_documents: int = 0
     total_chunks: int = 0
     found: NDArray[np.int64] | None = None
@@ -270,9 +382,14 @@ class Explanation:
 
 
 class ScoreFunction(Component):
-    """Turns the scores of chunk hits into better ones, all hits at once."""
+    """Turns the scores of chunk hits into better ones, all hits at once.
+
+    ``scores`` says what it judges where a flow's ``score_fn`` names it: the hits of chunks, or the
+    documents that these were reduced to.
+    """
 
     kind = "score"
+    scores: ClassVar[Literal["chunks", "documents"]] = "chunks"
 
     @abstractmethod
     def score(self, hits: ChunkHits) -> NDArray[np.float64]:

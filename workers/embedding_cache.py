@@ -21,10 +21,11 @@ def content_key(item: DocumentItem) -> str:
 
 def recall(state: Runtime, items: Sequence[DocumentItem], generation: int) -> list[DocumentItem]:
     """Return the items, those encoded before by the same components with what they made."""
-    if not state.settings["cache_bytes"]:
+    lineage = state.lineage(generation) if state.settings["cache_bytes"] and items else None
+    if lineage is None:
         return list(items)
     keys = [content_key(item) for item in items]
-    known = state.cache.get(state.lineage(generation), keys)
+    known = state.cache.get(lineage, keys)
     metrics.known(state.collection, sum(key in known for key in keys))
     return [
         _with_table(item, known[key]) if key in known else item
@@ -34,10 +35,11 @@ def recall(state: Runtime, items: Sequence[DocumentItem], generation: int) -> li
 
 def remember(state: Runtime, items: Sequence[DocumentItem], generation: int) -> None:
     """Keep what was made of the items that succeeded."""
-    if not state.settings["cache_bytes"]:
+    lineage = state.lineage(generation) if state.settings["cache_bytes"] and items else None
+    if lineage is None:
         return
     tables = {content_key(item): table for item in items if (table := table_of(item)) is not None}
-    state.cache.put(state.lineage(generation), tables)
+    state.cache.put(lineage, tables)
 
 
 def table_of(item: DocumentItem) -> ChunkTable | None:
@@ -50,7 +52,12 @@ def table_of(item: DocumentItem) -> ChunkTable | None:
     if item.weights is None or item.spans is None:
         return None
     return ChunkTable(
-        item.positions, item.weights, item.spans, item.chunk_texts or None, dict(item.embeddings)
+        item.positions,
+        item.weights,
+        item.spans,
+        item.chunk_texts or None,
+        dict(item.embeddings),
+        item.tags,
     )
 
 
@@ -61,5 +68,6 @@ def _with_table(item: DocumentItem, table: ChunkTable) -> DocumentItem:
         weights=table.weights,
         spans=table.spans,
         chunk_texts=table.texts or (),
+        tags=table.tags,
         embeddings=table.embeddings,
     )

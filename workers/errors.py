@@ -13,6 +13,7 @@ the way through Celery's result backend, which rebuilds it as ``cls(*args)``.
     |   +-- MissingLibraryError
     +-- TrainingError           training was refused
     +-- NotTrainedError         a component that must be trained first was used
+    +-- WeightsChangedError     a component is not the one that made the stored vectors
 """
 
 from collections.abc import Sequence
@@ -128,3 +129,20 @@ class NotTrainedError(WorkerError):
 
     def __str__(self) -> str:
         return f"{self.component} must be trained before it is used; cure: gnes train"
+
+
+class WeightsChangedError(WorkerError):
+    """A component is not the one that made the stored vectors, so they cannot be compared."""
+
+    status = 409
+
+    def __init__(self, stage: str, stored: str, here: str) -> None:
+        super().__init__(stage, stored, here)
+        self.stage, self.stored, self.here = stage, stored, here
+
+    def __str__(self) -> str:
+        return (
+            f"the model of {self.stage} has changed since the collection was encoded (it was "
+            f"{self.stored}, here it is {self.here}); cure: put the former files back and start "
+            "the worker again, or run gnes reindex to encode everything with the new ones"
+        )

@@ -11,7 +11,9 @@ from redis.exceptions import RedisError
 
 from compose.wire import codec, names
 from compose.wire.messages import DocumentBatch
-from workers import metrics
+from indexstore.filesystems import STORE_FAULTS
+from workers import carrying, metrics
+from workers.keeping import hand
 from workers.runtime import runtime
 
 logger = logging.getLogger(__name__)
@@ -40,14 +42,21 @@ def as_document_stage(wire: Mapping[str, Any], work: Callable[[DocumentBatch], N
     A message that comes a second time has perhaps ended the worker that had it first. So it is
     not tried again and again: its documents go back and are sent one by one, and counted.
     """
-    batch = DocumentBatch.from_wire(wire)
+    state, batch = runtime(), DocumentBatch.from_wire(wire)
     if (current_task.request.delivery_info or {}).get("redelivered"):
         logger.warning("%s came again; its documents are sent one by one", batch.batch_id)
         give_back(batch, counts=True)
+        carrying.drop_packed(state, batch)
         return
     try:
-        work(batch)
+        with hand.holding(batch.collection, [item["doc_id"] for item in batch.items]):
+            work(carrying.unpacked(state, batch))
+    except STORE_FAULTS as error:
+        logger.warning("%s: %s; its documents are sent again", batch.batch_id, error)
+        give_back(batch, counts=False)
     except Exception:
         logger.exception("%s failed; its documents are sent one by one", batch.batch_id)
         metrics.fail()
         give_back(batch, counts=True)
+    finally:
+        carrying.drop_packed(state, batch)

@@ -8,10 +8,12 @@ from typing import Any
 
 from celery import current_app
 
+from compose.plan import StagePlan
 from compose.wire import chords, names
 from compose.wire.chords import Call, Chord
-from compose.wire.messages import DocumentBatch, QueryBatch, Reply
+from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch, Reply
 from compose.wire.scatter import scatter
+from workers import carrying
 from workers.answering import reply
 from workers.runtime import Runtime
 
@@ -30,7 +32,14 @@ def hand_on_query(state: Runtime, batch: QueryBatch) -> None:
         name = f"{batch.batch_id}-{batch.stage}"
         chords.send(current_app, call, awaited=True, task_id=name)
     elif batch.wants == "embeddings":
-        reply(batch.reply_to, Reply(batch.batch_id, embeddings=batch.embeddings, spans=batch.spans))
+        found = Reply(
+            batch.batch_id,
+            embeddings=batch.embeddings,
+            weights=batch.weights,
+            failures=batch.failures,
+            spans=batch.spans,
+        )
+        reply(batch.reply_to, found)
     else:
         scatter(current_app, state.plan, batch)
 
@@ -44,10 +53,12 @@ def hand_on_documents(state: Runtime, batch: DocumentBatch, **options: Any) -> N
     batch = replace(batch, stage=_next_stage(state, batch))
     if batch.stage < len(state.plan.stages):
         stage = state.plan.stages[batch.stage]
-        call = Call(_DOCUMENT_TASK[stage.kind], stage.queue, batch.to_wire())
+        call = Call(
+            _DOCUMENT_TASK[stage.kind], stage.queue, carrying.packed(state, batch).to_wire()
+        )
         chords.send(current_app, call, awaited=False, **options)
         return
-    call = Call(names.INDEX, names.INDEX_QUEUE, batch.to_wire())
+    call = Call(names.INDEX, names.INDEX_QUEUE, carrying.bare(batch).to_wire())
     finish = Call(names.FINISH, names.INDEX_QUEUE, batch.collection)
     window = Chord(batch.group_id, batch.group_size, finish, awaited=False)
     chords.join(current_app, window, batch.group_index, call, **options)
@@ -66,14 +77,17 @@ def _next_stage(state: Runtime, batch: DocumentBatch) -> int:
     Documents that brought their vector, were encoded before or have failed need no stage; a stage
     without a branch for a document's modality is none of its business.
     """
+    items = batch.documents()
     for stage in state.plan.stages[batch.stage :]:
-        done = "positions" if stage.kind == "preprocess" else stage.vector
-        for item in batch.items:
-            have = item["embeddings"] if stage.kind == "encode" else item
-            is_done = have.get(done) is not None or (
-                stage.kind == "preprocess" and item["embeddings"]
-            )
-            takes_it = stage.component(item["modality"]) is not None
-            if takes_it and item["error"] is None and not is_done:
-                return stage.index
+        if any(_wants(stage, item) for item in items):
+            return stage.index
     return len(state.plan.stages)
+
+
+def _wants(stage: StagePlan, item: DocumentItem) -> bool:
+    """Tell whether a stage has work to do on a document."""
+    if item.error is not None or stage.component(item.modality) is None:
+        return False
+    if stage.kind == "preprocess":
+        return not (item.is_cut or item.embeddings or item.aside)
+    return not item.has_rows(stage.vector)

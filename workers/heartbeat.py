@@ -9,12 +9,14 @@ import socket
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from redis.exceptions import RedisError
 
-from compose.wire import presence
+from compose.wire import presence, tallies
 from compose.wire.presence import Announcement
 from workers.runtime import VERSION, InHand, Runtime
 
@@ -37,12 +39,14 @@ class Heartbeat(threading.Thread):
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._told: InHand | None = None
+        self._counts: Counter[tuple[str, str]] = Counter()
 
     def stop(self) -> None:
         """End, and say that the worker is gone."""
         self._stopping.set()
         self._news.set()
         try:
+            self._tell_counts()
             presence.withdraw(self._state.redis, self._node)
         except (RedisError, OSError):
             logger.info("heartbeat: the broker is gone; the announcement expires by itself")
@@ -57,6 +61,7 @@ class Heartbeat(threading.Thread):
         while not self._stopping.is_set():
             try:
                 presence.announce(self._state.redis, self._announcement(), interval_s=interval)
+                self._tell_counts()
             except (RedisError, OSError) as error:
                 logger.debug("heartbeat: %s", error)
             except Exception:
@@ -74,6 +79,16 @@ class Heartbeat(threading.Thread):
             task, now = self._state.in_hand, time.time()
             if task is not None and task is not self._told and now - task.since > _LONG_TASK_S:
                 return
+
+    def _tell_counts(self) -> None:
+        """Add what components counted to what all workers have; kept until that succeeds."""
+        fresh = self._state.take_counts()
+        for (stage, what), number in fresh.items():
+            logger.warning("%s: %d %s", stage, number, what)
+        self._counts.update(fresh)
+        if self._counts:
+            tallies.add(self._state.redis, self._state.collection, self._counts)
+            self._counts.clear()
 
     def _announcement(self) -> Announcement:
         state = self._state
@@ -95,6 +110,11 @@ class Heartbeat(threading.Thread):
 
 
 def _rss_bytes() -> int:
-    """Return the peak memory of this process in bytes."""
+    """Return the memory that this process holds in bytes; its peak where there is no /proc."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * resource.getpagesize()
+    except OSError:
+        pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from indexstore.errors import IndexStoreError
 from workers.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 LEASE_TTL_S = 10.0
 
@@ -23,7 +27,10 @@ def held(state: Runtime, name: str) -> Iterator[bool]:
 
     def keep() -> None:
         while not done.wait(LEASE_TTL_S / 3):
-            state.ledger.take_lease(name, owner, LEASE_TTL_S)
+            try:
+                state.ledger.take_lease(name, owner, LEASE_TTL_S)
+            except IndexStoreError as error:  # two more tries before it runs out
+                logger.warning("lease %s: %s; trying again", name, error)
 
     keeper = threading.Thread(target=keep, name=f"lease-{name}", daemon=True)
     keeper.start()
@@ -32,4 +39,5 @@ def held(state: Runtime, name: str) -> Iterator[bool]:
     finally:
         done.set()
         keeper.join()
-        state.ledger.drop_lease(name, owner)
+        with suppress(IndexStoreError):  # it runs out by itself
+            state.ledger.drop_lease(name, owner)

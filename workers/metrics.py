@@ -31,6 +31,8 @@ _KINDS: Final = {
     names.REDUCE: ("reduce", "query"),
     names.GATHER: ("reduce", "inspection"),
     names.FETCH: ("fetch", "documents"),
+    names.FETCH_MEDIUM: ("fetch", "query"),
+    names.PREVIEW: ("preview", "medium"),
     names.INDEX: ("index", "documents"),
     names.FINISH: ("index", "window"),
     names.BUILD: ("build", "segment"),

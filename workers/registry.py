@@ -8,13 +8,9 @@ path. Whatever is found is checked against the kind that is needed, and the opti
 
 import difflib
 import functools
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import pkgutil
-import sys
-import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
@@ -23,6 +19,8 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from compose.plan import ComponentSpec
+from indexstore import plugins
+from indexstore.errors import PluginFileError
 from workers.component import Component
 from workers.errors import (
     OptionError,
@@ -41,9 +39,11 @@ HOMES = ("workers.preprocess", "workers.encode", "workers.score", "workers.reduc
 ENTRY_POINTS = "gnes.components"
 
 #: What stands for a list of components in YAML, by kind.
-PIPELINES = {"preprocessor": "PipelinePreprocessor", "encoder": "PipelineEncoder"}
-
-_loading = threading.Lock()
+PIPELINES = {
+    "preprocessor": "PipelinePreprocessor",
+    "encoder": "PipelineEncoder",
+    "score": "ScorePipeline",
+}
 
 
 def create(
@@ -80,6 +80,17 @@ def build(spec: ComponentSpec, *, kind: type[T]) -> T:
     return create(uses, {**spec.options, "components": parts}, kind=kind, py_path=spec.py_path)
 
 
+def assembled(written: Any, *, kind: type[T], py_path: Sequence[str] = ()) -> T:
+    """Create a component as a flow file writes it: a name, ``{uses, with}``, or a list of these."""
+    if isinstance(written, str):
+        return create(written, kind=kind, py_path=py_path)
+    if isinstance(written, Mapping):
+        paths = (*py_path, *written.get("py_path", ()))
+        return create(written["uses"], written.get("with"), kind=kind, py_path=paths)
+    parts = [assembled(part, kind=kind, py_path=py_path) for part in written]
+    return create(PIPELINES[kind.kind], {"components": parts}, kind=kind, py_path=py_path)
+
+
 def find(uses: str, *, kind: type[T], py_path: Sequence[str] = ()) -> type[T]:
     """Return the class that ``uses`` names, checked to be a ``kind``."""
     wrong: type | None = None
@@ -100,15 +111,10 @@ def load_plugin(path: str | Path) -> ModuleType:
     Raises:
         PluginError: the file is missing, or raised while it was imported.
     """
-    file = Path(path).resolve()
     try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise PluginError(str(path), f"{type(error).__name__}: {error}") from error
-    key = hashlib.sha256(str(file).encode() + b"\0" + content).hexdigest()[:12]
-    name = f"gnes_plugin_{key}_{file.stem}"
-    with _loading:
-        return sys.modules.get(name) or _import_file(file, name)
+        return plugins.load_plugin(path)
+    except PluginFileError as error:
+        raise PluginError(error.path, error.trace) from error
 
 
 def components_of(module: ModuleType, *, unfinished: bool = False) -> list[type[Component]]:
@@ -156,10 +162,9 @@ def _nested(
 
 def _inner(value: Any, kind: type[T], py_path: Sequence[str]) -> Any:
     """Return a component; what is described is created, anything else is left for the check."""
-    if isinstance(value, str):
-        return create(value, kind=kind, py_path=py_path)
-    if isinstance(value, Mapping) and isinstance(value.get("uses"), str):
-        return create(value["uses"], value.get("with"), kind=kind, py_path=py_path)
+    is_described = isinstance(value, Mapping) and isinstance(value.get("uses"), str)
+    if is_described or isinstance(value, str):
+        return assembled(value, kind=kind, py_path=py_path)
     return value
 
 
@@ -200,20 +205,6 @@ def _component(uses: str, loaded: object) -> type[Component]:
     if not (inspect.isclass(loaded) and issubclass(loaded, Component)):
         raise WrongKindError(uses, Component.kind, repr(loaded))
     return loaded
-
-
-def _import_file(file: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise PluginError(str(file), "not a Python file; its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and the like look their module up while it loads
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise PluginError(str(file), traceback.format_exc()) from error
-    return module
 
 
 def _all_names(py_path: Sequence[str]) -> Iterator[tuple[str, type[Component]]]:

@@ -11,10 +11,11 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import redis as redis_client
 from celery import current_app
@@ -27,6 +28,7 @@ from compose.wire import names
 from compose.wire.messages import Target
 from indexstore.blobs import Blobs
 from indexstore.cache import EmbeddingCache
+from indexstore.errors import IndexStoreError
 from indexstore.generations import Generations
 from indexstore.layouts import Layout, Layouts
 from indexstore.ledger import Ledger
@@ -36,10 +38,13 @@ from indexstore.media import MediaStore
 from indexstore.migrations import migrate
 from indexstore.model import IndexConfig
 from indexstore.place import Place
-from workers.component import Component, Encoder, Preprocessor, Reranker, Trainable
-from workers.errors import ContentError
+from indexstore.weights import Weights
+from workers.component import Component, Encoder, Preprocessor, Reranker, Tally, Trainable, digest
+from workers.errors import ContentError, WeightsChangedError
 from workers.learned import Learned
 from workers.registry import build
+
+C = TypeVar("C", bound=Component)
 
 VERSION = "0.1.0"
 logger = logging.getLogger(__name__)
@@ -71,6 +76,8 @@ class Runtime:
         self.tasks_done = 0
         self.in_hand: InHand | None = None
         self._components: dict[tuple[int, str], Component] = {}
+        self._tallies: list[tuple[str, Tally]] = []
+        self._settled: set[tuple[str, str, int]] = set()
         self._lock = threading.Lock()
 
     @property
@@ -144,14 +151,29 @@ class Runtime:
         """The components of this process that learn, with what they have learnt."""
         return Learned(self.generations, self.collection, self.media)
 
+    @cached_property
+    def weights(self) -> Weights:
+        """Which weights made the vectors of each generation."""
+        return Weights(self.generations.database)
+
     def generation(self) -> int:
         """Return the generation that serves now."""
         return self.ledger.collection(self.collection).generation
 
-    def lineage(self, generation: int) -> str:
-        """Return a hash of all that shapes chunks and vectors of a generation."""
-        learnt = self.learned.lineage(generation) if self.plan.learners else ""
-        return f"{self.plan.fingerprint}:{learnt}" if learnt else self.plan.fingerprint
+    def lineage(self, generation: int) -> str | None:
+        """Return a hash of all that shapes chunks and vectors of a generation.
+
+        None while no encoder has said which weights it has: then nobody knows.
+        """
+        try:
+            weights = self.weights.of(self.collection, generation)
+            learnt = self.learned.lineage(generation) if self.plan.learners else ""
+        except IndexStoreError as error:
+            logger.warning("what shapes vectors cannot be asked for: %s", error)
+            return None
+        if self.plan.stages_of("encode") and not weights:
+            return None
+        return ":".join((self.plan.fingerprint, digest(sorted(weights.items())), learnt))
 
     @property
     def keeps_texts(self) -> bool:
@@ -179,7 +201,8 @@ class Runtime:
         """
         for stage in self.stages_here():
             for modality in stage.branches:
-                self.bare_component(stage, modality)
+                made = self.bare_component(stage, modality)
+                made.fingerprint()  # reads all weights; the first batch asks for it
         if names.REDUCE_QUEUE in self.queues:
             _ = self.rerankers
 
@@ -227,10 +250,7 @@ class Runtime:
     @cached_property
     def rerankers(self) -> tuple[Reranker, ...]:
         """The flow's rerankers, set up."""
-        made = tuple(build(spec, kind=Reranker) for spec in self.plan.reducers)
-        for reranker in made:
-            reranker.setup()
-        return made
+        return tuple(self._ready("rerank", spec, Reranker) for spec in self.plan.reducers)
 
     def component(self, stage: StagePlan, modality: str, generation: int = 0) -> Any:
         """Return the component of ``stage`` for ``modality``, set up on first use.
@@ -240,11 +260,14 @@ class Runtime:
 
         Raises:
             ContentError: the flow has none for this modality; the document fails alone.
+            WeightsChangedError: what is stored was encoded by another model.
         """
         made = self.bare_component(stage, modality)
+        key = (stage.name, branch_of(stage, modality))
+        if generation and (*key, generation) not in self._settled:
+            self._settle(key, generation, made)
         if not isinstance(made, Trainable) or made.is_trained:
             return made
-        key = (stage.name, branch_of(stage, modality))
         return (
             self.learned.component(
                 key, generation or self.generation(), lambda: self.fresh_component(stage, modality)
@@ -252,14 +275,24 @@ class Runtime:
             or made
         )
 
+    def _settle(self, key: tuple[str, str], generation: int, made: Component) -> None:
+        """See that a component is the one that encodes a generation; the first one is."""
+        here = made.fingerprint()
+        try:
+            stored = self.weights.settle(self.collection, generation, key, here)
+        except IndexStoreError as error:  # the database is away, or not made yet
+            logger.warning("%s works on without asking which model it was: %s", key[0], error)
+            return
+        if stored != here:
+            raise WeightsChangedError(key[0], stored, here)
+        self._settled.add((*key, generation))
+
     def fresh_component(self, stage: StagePlan, modality: str) -> Any:
         """Return a new component of ``stage`` for ``modality``, set up, that has learnt nothing."""
         spec = stage.component(modality)
         if spec is None:
             raise ContentError(f"step {stage.name!r} of this flow does not take {modality}")
-        made = build(spec, kind=_KINDS[stage.kind])
-        made.setup()
-        return made
+        return self._ready(stage.name, spec, _KINDS[stage.kind])
 
     def bare_component(self, stage: StagePlan, modality: str) -> Any:
         """Return the component as the flow describes it, before any training.
@@ -278,16 +311,28 @@ class Runtime:
                     f"step {stage.name!r} of this flow takes {taken}, not {modality}",
                     f"add a branch for {modality} to the flow, or send {taken}",
                 )
-            made = self._make(key, spec, _KINDS[stage.kind])
+            made = self._make(key, spec, stage)
         return made
 
-    def _make(self, key: tuple[int, str], spec: ComponentSpec, kind: type[Component]) -> Component:
+    def _make(self, key: tuple[int, str], spec: ComponentSpec, stage: StagePlan) -> Component:
         with self._lock:
             if key not in self._components:
-                made = build(spec, kind=kind)
-                made.setup()
-                self._components[key] = made
+                self._components[key] = self._ready(stage.name, spec, _KINDS[stage.kind])
             return self._components[key]
+
+    def _ready(self, name: str, spec: ComponentSpec, kind: type[C]) -> C:
+        """Return a new component, set up, whose tally is read under this name."""
+        made = build(spec, kind=kind)
+        made.setup()
+        self._tallies += [(name, tally) for tally in made.tallies()]
+        return made
+
+    def take_counts(self) -> dict[tuple[str, str], int]:
+        """Return what the components counted since the last time, by stage and thing."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for stage, tally in list(self._tallies):
+            counts.update({(stage, what): number for what, number in tally.take().items()})
+        return dict(counts)
 
     def announce_log(self) -> None:
         """Wake whoever tails the log; they poll as well, so a lost wake-up costs milliseconds."""
@@ -313,6 +358,7 @@ def index_config(plan: IndexPlan) -> IndexConfig:
         vector=plan.vector,
         dim=plan.dim,
         shards=plan.shards,
+        py_path=plan.py_path,
     )
 
 

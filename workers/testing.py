@@ -17,19 +17,25 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from compose.wire import codec
 from workers.component import (
     Chunk,
     ChunkHits,
     Component,
+    Cursor,
     Encoder,
     Preprocessor,
+    Reducer,
+    Reranker,
     ScoreFunction,
     Source,
+    Streaming,
     Trainable,
 )
 from workers.errors import ContentError, NotTrainedError
 
 T = TypeVar("T", bound=Component)
+_PAUSES = 3
 
 #: Texts that break what was only tried on English: scripts, emoji, controls, a lone surrogate.
 STRANGE_TEXTS = (
@@ -223,6 +229,52 @@ class PreprocessorContract:
             ]
 
 
+class StreamingContract:
+    """What every streaming preprocessor must do, beside PreprocessorContract.
+
+    Give the fixtures ``streaming`` and ``sources``.
+    """
+
+    def test_it_goes_on_after_any_pause(self, streaming: Streaming, sources: list[Source]) -> None:
+        """Stopped in every third pause and begun anew from its cursor, it makes the same chunks."""
+        for source in sources:
+            whole = streaming.apply(source)
+
+            chunks, cursor = self._in_turns(streaming, source)
+
+            parts = streaming.settled(chunks, cursor)
+            assert len(parts) == len(whole)
+            for part, one in zip(parts, whole, strict=True):
+                assert part.span == pytest.approx(one.span)
+                assert part.weight == pytest.approx(one.weight)
+                np.testing.assert_array_equal(part.array, one.array)
+
+    def test_it_pauses(self, streaming: Streaming, sources: list[Source]) -> None:
+        """Nobody has to wait for long: there is a pause for every few chunks."""
+        for source in sources:
+            steps = list(streaming.stream(source, {}))
+
+            assert steps.count(None) >= (len(steps) - steps.count(None)) / 4
+
+    @staticmethod
+    def _in_turns(streaming: Streaming, source: Source) -> tuple[list[Chunk], Cursor]:
+        chunks: list[Chunk] = []
+        cursor: Cursor = {}
+        is_over = False
+        while not is_over:
+            cursor = codec.loads(codec.dumps(cursor))  # as it travels
+            stream, pauses = streaming.stream(source, cursor), 0
+            is_over = True
+            for step in stream:
+                if step is not None:
+                    chunks.append(step)
+                elif (pauses := pauses + 1) == _PAUSES:
+                    is_over = False
+                    break
+            stream.close()
+        return chunks, cursor
+
+
 class ScoreFunctionContract:
     """What every score function must do; give the fixtures ``function`` and ``hits``."""
 
@@ -245,3 +297,68 @@ class ScoreFunctionContract:
             assert tree.value == pytest.approx(score, abs=1e-6)
             assert tree.name
             assert tree.doc
+
+
+class ReducerContract:
+    """What every reducer must do; give the fixture ``reducer``."""
+
+    def test_gives_one_value_a_group(self, reducer: Reducer) -> None:
+        """Every group gets one finite float64, also one that no value belongs to."""
+        values, groups = np.array([0.5, 0.25, -1.0, 0.5]), np.array([0, 2, 0, 2])
+
+        reduced = reducer.reduce(values, groups, 4)
+
+        assert (reduced.shape, reduced.dtype.name) == ((4,), "float64")
+        assert np.isfinite(reduced).all()
+
+    def test_groups_do_not_mix(self, reducer: Reducer) -> None:
+        """A group alone has the value that it has beside others, whatever their order."""
+        random = np.random.default_rng(8)
+        values, groups = random.random(60), random.integers(0, 7, 60)
+
+        together = reducer.reduce(values, groups, 7)
+        shuffled = random.permutation(60)
+        again = reducer.reduce(values[shuffled], groups[shuffled], 7)
+
+        np.testing.assert_allclose(again, together, atol=1e-9)
+        for group in range(7):
+            mine = values[groups == group]
+            alone = reducer.reduce(mine, np.zeros(len(mine), np.int64), 1)
+            np.testing.assert_allclose(alone, together[group : group + 1], atol=1e-9)
+
+    def test_no_values_are_no_error(self, reducer: Reducer) -> None:
+        """An answer without hits is reduced to nothing."""
+        assert reducer.reduce(np.zeros(0), np.zeros(0, np.int64), 0).shape == (0,)
+
+    def test_it_is_explained_by_its_name_and_summary(self, reducer: Reducer) -> None:
+        """A reader of an explanation sees what the reducer is called and what it does."""
+        assert type(reducer).names()[0]
+        assert (type(reducer).__doc__ or "").strip()
+
+
+class RerankerContract:
+    """What every reranker must do; give the fixture ``reranker``, set up."""
+
+    query: ClassVar[str] = "how do I prune a rose"
+    tolerance: ClassVar[float] = 1e-5
+
+    def test_scores_every_text(self, reranker: Reranker) -> None:
+        """Every text gets one finite float32, in the order given; strange ones too."""
+        scores = reranker.rerank(self.query, STRANGE_TEXTS)
+
+        assert (scores.shape, scores.dtype.name) == ((len(STRANGE_TEXTS),), "float32")
+        assert np.isfinite(scores).all()
+
+    def test_a_score_does_not_depend_on_the_other_texts(self, reranker: Reranker) -> None:
+        """A text is scored alike alone and beside others, first or last."""
+        together = reranker.rerank(self.query, STRANGE_TEXTS)
+
+        alone = np.concatenate([reranker.rerank(self.query, [text]) for text in STRANGE_TEXTS])
+        backwards = reranker.rerank(self.query, STRANGE_TEXTS[::-1])[::-1]
+
+        np.testing.assert_allclose(alone, together, atol=self.tolerance)
+        np.testing.assert_allclose(backwards, together, atol=self.tolerance)
+
+    def test_no_texts_give_no_scores(self, reranker: Reranker) -> None:
+        """A query that found nothing is reranked to nothing."""
+        assert reranker.rerank(self.query, []).shape == (0,)

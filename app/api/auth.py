@@ -7,9 +7,11 @@ request that is not known to read needs the key that may write.
 import hashlib
 import hmac
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.problems import Problem, respond
@@ -19,6 +21,8 @@ _OPEN = frozenset({
     "/board", "/board/", "/board/examples",
 })  # fmt: skip
 _OPEN_PREFIXES = ("/static/", "/problems/")
+_MEDIA_PREFIX = "/v1/blobs/"
+COOKIE = "gnes-key"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: POST routes that only read, by their last parts; a path with a document id is never a POST.
 _READING_POSTS = (
@@ -70,7 +74,7 @@ class Gate:
         is_keyless = self._full is None and self._read_only is None
         if is_keyless or _is_open(scope["path"]):
             return None
-        given = _given(Headers(scope=scope))
+        given = _given(Headers(scope=scope), is_medium=_is_medium(scope))
         if _same(given, self._full) or (_same(given, self._read_only) and _is_read(scope)):
             return None
         if _same(given, self._read_only):
@@ -92,16 +96,26 @@ def _digest(key: SecretStr | None) -> bytes | None:
     return hashlib.sha256(value.encode()).digest() if value else None
 
 
-def _given(headers: Headers) -> bytes | None:
-    """Return the digest of the key that came with the request; None when none came."""
+def _given(headers: Headers, *, is_medium: bool) -> bytes | None:
+    """Return the digest of the key that came with the request; None when none came.
+
+    An image or a film on a page cannot send headers: for these the page leaves a cookie.
+    """
     scheme, _, token = headers.get("authorization", "").partition(" ")
     key = token.strip() if scheme.lower() == "bearer" else headers.get("api-key", "")
+    if not key and is_medium:
+        key = unquote(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""))
     return hashlib.sha256(key.encode()).digest() if key else None
 
 
 def _same(given: bytes | None, key: bytes | None) -> bool:
     """Compare two digests in a time that does not tell how much of them is equal."""
     return given is not None and key is not None and hmac.compare_digest(given, key)
+
+
+def _is_medium(scope: Scope) -> bool:
+    """Tell whether a content, or a preview of one, is read."""
+    return scope["method"] in _READS and str(scope["path"]).startswith(_MEDIA_PREFIX)
 
 
 def _is_open(path: str) -> bool:

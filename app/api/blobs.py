@@ -1,26 +1,27 @@
 """Contents by their hash: upload once, refer to it in documents and queries, play it back."""
 
-from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Path, Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
 from app.api.house import answer, house_of
 from app.api.openapi import answers
 from app.api.problems import Problem
+from app.api.ranges import Content
 from app.api.schemas.base import Output
-from indexstore.media import Blob, MediaStore, sniff
+from indexstore.incoming import Blob, Incoming
 
 router = APIRouter(prefix="/v1/blobs", tags=["media"])
 
-#: Bytes read from an object store at a time.
-_SLICE = 1 << 20
-_SNIFFED_BYTES = 8_192
+#: Bytes that are gathered before they are written and hashed in a thread.
+_GATHERED = 1 << 20
 #: A content never changes under its name; it is data, whatever a browser might take it for.
-_HEADERS = {
-    "cache-control": "public, max-age=31536000, immutable",
+HEADERS = {
+    "cache-control": "private, max-age=31536000, immutable",
     "content-security-policy": "default-src 'none'; sandbox",
 }
 _BODY = {"required": True, "content": {"application/octet-stream": {"schema": {"type": "string"}}}}
@@ -46,48 +47,56 @@ class BlobResult(Output):
 async def store(request: Request) -> Response:
     """Store the body as it is; documents refer to it as ``{"image": {"blob": "sha256:..."}}``.
 
-    What nothing refers to is forgotten after a while.
+    It is written as it comes, however long it is. What nothing refers to is forgotten after a day.
     """
-    data = await request.body()
-    if not data:
-        raise Problem("invalid_request", "the body is empty; send the bytes of one medium")
-    blob: Blob = await to_thread.run_sync(house_of(request).media.put, data)
-    location = {"location": f"/v1/blobs/{blob.name}"}
+    with await to_thread.run_sync(house_of(request).media.incoming) as incoming:
+        blob = await _received(request, incoming)
     result = {
         "blob": blob.name,
         "size_bytes": blob.size_bytes,
         "media_type": blob.media_type,
         "modality": blob.modality,
     }
-    return answer(result, status=201, headers=location)
+    return answer(result, status=201, headers={"location": f"/v1/blobs/{blob.name}"})
 
 
-@router.get(
+async def _received(request: Request, incoming: Incoming) -> Blob:
+    """Write a body into the store.
+
+    Raises:
+        Problem: it is empty, or ended early.
+    """
+    gathered = bytearray()
+    try:
+        async for piece in request.stream():
+            gathered += piece
+            if len(gathered) >= _GATHERED:
+                await to_thread.run_sync(incoming.write, bytes(gathered))
+                gathered.clear()
+    except ClientDisconnect:
+        raise Problem("client_closed_request", "the body ended early") from None
+    await to_thread.run_sync(incoming.write, bytes(gathered))
+    if not incoming.size_bytes:
+        raise Problem("invalid_request", "the body is empty; send the bytes of one medium")
+    return await to_thread.run_sync(incoming.keep)
+
+
+@router.api_route(
     "/{name}",
+    methods=["GET", "HEAD"],
     summary="Read a content",
-    response_class=FileResponse,
+    response_class=Response,
     responses={
         **answers(BlobResult, 400, 404),
         200: {"description": "the bytes", "content": {"*/*": {}}},
+        206: {"description": "the part that Range asks for", "content": {"*/*": {}}},
+        304: {"description": "the client has it already"},
+        416: {"description": "there is no such part"},
     },
 )
 async def read(request: Request, name: Name) -> Response:
     """Return the bytes of a content, or the range of them that a player asks for."""
     media = house_of(request).media
-    size = await to_thread.run_sync(media.size_bytes, name)
-    media_type = await to_thread.run_sync(lambda: sniff(media.get(name, 0, _SNIFFED_BYTES)))
-    path = await to_thread.run_sync(media.local_path, name)
-    if path is not None:
-        return FileResponse(path, media_type=media_type, headers=_HEADERS)
-    return StreamingResponse(
-        _parts(media, name, size),
-        media_type=media_type,
-        headers={**_HEADERS, "content-length": str(size)},
-    )
-
-
-async def _parts(media: MediaStore, name: str, size: int) -> AsyncIterator[bytes]:
-    """Yield a content of an object store part by part."""
-    for start in range(0, size, _SLICE):
-        end = min(start + _SLICE, size)
-        yield await to_thread.run_sync(media.get, name, start, end)
+    blob = await to_thread.run_sync(media.describe, name)
+    content = Content(blob.size_bytes, blob.media_type, f'"{name}"', partial(media.get, name))
+    return content.response(request, HEADERS)

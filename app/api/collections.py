@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from app.api.health import readiness
 from app.api.house import House, answer, house_of
+from app.api.notes import notes_of
 from app.api.openapi import answers
 from app.api.schemas.cluster import CollectionList, CollectionResult
 from indexstore.ledger import Ledger
@@ -41,15 +42,22 @@ async def describe(house: House) -> dict[str, Any]:
     info = await house.ledger(Ledger.collection, name)
     counts = await house.ledger(Ledger.counts_by_state, name)
     ready = await readiness(house)
-    status = "green" if not ready.reasons else "yellow" if ready.can_answer else "red"
+    # Searches are answered in full, only more slowly: no reason not to be ready.
+    reasons = ready.reasons + [
+        f"the shard on queue {queue!r} holds {fresh} chunks that no segment has yet; start more "
+        "workers with `celery -A app worker -Q build`"
+        for queue, fresh in house.dispatch.backlog()
+    ]
+    status = "green" if not reasons else "yellow" if ready.can_answer else "red"
     return {
         "name": name,
         "status": status,
-        "reasons": ready.reasons,
+        "reasons": reasons,
         "fingerprint": info.fingerprint,
         "generation": info.generation,
         "shards": max(house.dispatch.directory.serving_shards.values(), default=0),
         "documents": dict(counts),
+        "notes": await notes_of(house),
         "token": str(info.last_version),
         "created_at": info.created_at,
     }

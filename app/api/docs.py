@@ -1,5 +1,6 @@
 """Pages for people: search, the interactive documentation, what each problem means; no CDN."""
 
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -12,15 +13,19 @@ from starlette.staticfiles import StaticFiles
 from app.api.house import answer, house_of
 from app.api.problems import Problem, kinds
 from app.api.version import VERSION
+from compose.plan import MEDIA
+from compose.planning import modalities_of
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 router = APIRouter(include_in_schema=False)
 
-#: Pages load from here alone; Swagger UI writes styles and data images inline.
+#: Pages load from here alone; Swagger UI writes styles and data images inline, and a file that is
+#: looked for is shown before it is sent.
 _POLICY = {
     "content-security-policy": (
-        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "media-src 'self' blob:; "
         "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     ),
     "referrer-policy": "no-referrer",
@@ -31,8 +36,19 @@ _STYLE = '<link rel="stylesheet" href="/static/{}">'
 @router.get("/")
 async def search_page(request: Request) -> Response:
     """Show a page to search with."""
-    collection = house_of(request).plan.collection
-    return page("search", f"Search {collection}", style="search/search.css", collection=collection)
+    plan = house_of(request).plan
+    taken = modalities_of(plan)
+    media = [kind for kind in taken if kind in MEDIA]
+    has_words = not media or len(media) < len(taken)
+    files = _template("files").substitute(accept=",".join(f"{kind}/*" for kind in media))
+    return page(
+        "search",
+        f"Search {plan.collection}",
+        style="search/search.css",
+        parts={"files": files if media else "", "words": "" if has_words else "hidden"},
+        collection=plan.collection,
+        takes=" ".join(media),
+    )
 
 
 @router.get("/docs")
@@ -48,14 +64,22 @@ async def problem(request: Request, code: str) -> Response:
     if kind is None:
         raise Problem("route_not_found", f"there is no problem with the code {code!r}")
     if "text/html" in request.headers.get("accept", ""):
-        facts = {"code": code, "status": str(kind.status), "remedy": kind.remedy}
-        return page("problem", kind.title, style="search/search.css", **facts)
+        return page(
+            "problem",
+            kind.title,
+            style="search/search.css",
+            code=code,
+            status=str(kind.status),
+            remedy=kind.remedy,
+        )
     return answer({"code": code, "status": kind.status, "title": kind.title, "remedy": kind.remedy})
 
 
-def page(template: str, title: str, *, style: str, **values: str) -> HTMLResponse:
-    """Return a page that loads nothing from elsewhere; all values are escaped."""
-    safe = {name: escape(text) for name, text in values.items()}
+def page(
+    template: str, title: str, *, style: str, parts: Mapping[str, str] | None = None, **values: str
+) -> HTMLResponse:
+    """Return a page that loads nothing from elsewhere; values are escaped, ``parts`` are HTML."""
+    safe = {name: escape(text) for name, text in values.items()} | dict(parts or {})
     body = _template(template).substitute(title=escape(title), version=escape(VERSION), **safe)
     head = _STYLE.format(style)
     html = _template("page").substitute(title=escape(title), head=head, body=body)

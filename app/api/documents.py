@@ -75,6 +75,7 @@ EXAMPLE = [
         413,
         415,
         422,
+        429,
         503,
         status=202,
         also={200: "done, as waited for"},

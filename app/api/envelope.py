@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.body import is_ndjson
+from app.api.body import is_multipart, is_ndjson
 from app.api.problems import Problem, respond
 
 log = logging.getLogger(__name__)
@@ -19,16 +19,24 @@ log = logging.getLogger(__name__)
 _WANTED = frozenset((b"x-request-id", b"content-type", b"content-length"))
 _REQUEST_ID = re.compile(r"^[\w.:/+=-]{1,128}$")
 Observer = Callable[[Scope, int, float], None]
+_UPLOADS = "/v1/blobs"
+_MOST_DRAINED = 64 * 1024 * 1024
 
 
 class Envelope:
     """The outermost layer: names the request, bounds its body, and answers what nobody foresaw."""
 
     def __init__(
-        self, app: ASGIApp, *, max_body_bytes: int, observe: Observer | None = None
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        max_upload_bytes: int | None = None,
+        observe: Observer | None = None,
     ) -> None:
         self.app = app
-        self.max_body_bytes = max_body_bytes
+        self._body = ("max_body_bytes", max_body_bytes)
+        self._upload = ("max_upload_bytes", max_upload_bytes or max_body_bytes)
         self.observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,13 +63,17 @@ class Envelope:
     async def _serve(
         self, scope: Scope, receive: Receive, answer: "_Answer", headers: Mapping[bytes, str]
     ) -> None:
-        """Pass the request on with its body bounded; a stream of lines is bounded by line."""
+        """Pass the request on with its body bounded; a stream of lines is bounded by line.
+
+        Contents go to the disk as they come, so they may be longer than what is read into memory.
+        """
         media_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
         if is_ndjson(media_type):
             await self.app(scope, receive, answer)
             return
-        body = _BoundedBody(receive, limit=self.max_body_bytes)
-        if _content_length(headers) > self.max_body_bytes:
+        is_upload = is_multipart(media_type) or scope["path"] == _UPLOADS
+        body = _BoundedBody(receive, *(self._upload if is_upload else self._body))
+        if _content_length(headers) > body.limit:
             await body.drain()
             await respond(body.problem(), scope)(scope, receive, answer)
             return
@@ -89,8 +101,8 @@ class _Answer:
 class _BoundedBody:
     """Receive, refusing a body once it has grown past the limit."""
 
-    def __init__(self, receive: Receive, *, limit: int) -> None:
-        self.receive, self.limit, self.received = receive, limit, 0
+    def __init__(self, receive: Receive, name: str, limit: int) -> None:
+        self.receive, self.name, self.limit, self.received = receive, name, limit, 0
 
     async def __call__(self) -> Message:
         """Return the next message of the client."""
@@ -106,7 +118,7 @@ class _BoundedBody:
     async def drain(self) -> None:
         """Read and forget some more of the body, so that the client gets to reading the answer."""
         drained = 0
-        while drained <= self.limit:
+        while drained <= min(self.limit, _MOST_DRAINED):
             message = await self.receive()
             drained += len(message.get("body", b""))
             if not message.get("more_body", False):
@@ -114,7 +126,7 @@ class _BoundedBody:
 
     def problem(self) -> Problem:
         """Return the 413 that names the limit."""
-        detail = f"the body has more than {self.limit} bytes, the limit max_body_bytes"
+        detail = f"the body has more than {self.limit} bytes, the limit {self.name}"
         return Problem("body_too_large", detail, members={"limit": self.limit})
 
 

@@ -1,12 +1,15 @@
 """GNES's own routes on the default collection: ``POST /index`` and ``POST /query``.
 
-As GNES's HTTP client did, they take multipart forms (``docs``: one file a document; ``query``: one
-file) and answer ``{"result": ..., "meta": null}``; JSON bodies are those of the /v1 routes.
+As GNES's HTTP client did, they take multipart forms (``docs``: one file a document; ``query``: a
+file, or one of each kind) and answer ``{"result": ..., "meta": null}``; JSON bodies are those of
+the /v1 routes.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import orjson
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
@@ -14,13 +17,15 @@ from starlette.responses import Response
 from app.api import following, training
 from app.api.body import is_multipart, media_type_of, read_json
 from app.api.documents import KeyHeader, TimeoutQuery, WaitQuery, accept
-from app.api.house import answer
+from app.api.house import House, answer, house_of
+from app.api.media import MediaRefusedError, modality_of, stored_file
 from app.api.openapi import answers
 from app.api.problems import Problem
 from app.api.schemas.base import Output
 from app.api.schemas.search import SearchBody
 from app.api.search import run
 from app.api.uploads import parts_of
+from compose.planning import modalities_of
 
 router = APIRouter(tags=["GNES aliases"])
 
@@ -85,18 +90,17 @@ async def train(
     summary="Search, as GNES did",
     response_model=None,
     responses=answers(GnesResult, 400, 413, 415, 422, 503, 504),
-    openapi_extra=_form("query", many=False),
+    openapi_extra=_form("query", many=True),
 )
 async def query(
     request: Request,
     limit: Annotated[int | None, Query(ge=1, description="documents to return")] = None,
     top_k: Annotated[int | None, Query(ge=1, description="GNES's word for limit")] = None,
 ) -> Response:
-    """Search by one uploaded file ``query``, or by the JSON body of the search route."""
+    """Search by uploaded files ``query``, several of different kinds together, or by JSON."""
     if is_multipart(media_type_of(request)):
         async with request.form() as form:
-            uploads = parts_of(form, "query")
-            body: Any = {"query": {"text": await _text(uploads[0], "query")}}
+            body: Any = {"query": await _parts(parts_of(form, "query"), house_of(request))}
     else:
         body = await read_json(request)
     wanted = limit or top_k
@@ -107,23 +111,32 @@ async def query(
     return _framed(await run(SearchBody.read(body), request))
 
 
-async def _text(part: UploadFile | str, field: str) -> str:
-    """Return the text of a part of a form.
+async def _parts(parts: Sequence[UploadFile | str], house: House) -> dict[str, Any]:
+    """Return the files of a form as the query that they are.
 
     Raises:
-        Problem: 422 when it is not UTF-8.
+        Problem: 422 when one is neither a medium nor text, or two are of one kind.
     """
-    if isinstance(part, str):
-        return part
-    data = await part.read()
+    found: dict[str, Any] = {}
+    for part in parts:
+        kind, content = ("text", part) if isinstance(part, str) else await _read(part, house)
+        if kind in found:
+            raise Problem("unprocessable", f"query: two parts are {kind}; send one of each kind")
+        found[kind] = content
+    return found
+
+
+async def _read(part: UploadFile, house: House) -> tuple[str, Any]:
+    """Return the kind and the content of a file, as a query's JSON has them."""
     try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        detail = (
-            f"{field}: {part.filename!r} is not UTF-8 text (byte {error.start}); "
-            "this flow reads text only"
+        blob, text = await to_thread.run_sync(
+            stored_file, part.file, part.filename or "query", house.media
         )
-        raise Problem("unprocessable", detail) from None
+    except MediaRefusedError as error:
+        raise Problem("unprocessable", f"query: {error}") from None
+    if blob is None:
+        return "text", text
+    return modality_of(blob, modalities_of(house.plan)), {"blob": blob.name}
 
 
 def _framed(response: Response) -> Response:

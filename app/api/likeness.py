@@ -1,6 +1,7 @@
 """Queries by stored documents: their chunks' vectors, of this weight or that, are the query."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from app.api.problems import Problem
 from app.api.querying import options_of
 from app.api.schemas.search import MAX_ROWS, RecommendBody
 from app.dispatch import SearchQuery
+from app.dispatch.inspections import Vectors
 from indexstore.errors import DocumentNotFoundError
 
 Rows = tuple[NDArray[np.float32], tuple[float, ...]]
@@ -23,36 +25,69 @@ async def recommended(body: RecommendBody, house: House) -> SearchQuery:
         DocumentNotFoundError: an id is not stored, or not indexed yet.
         Problem: 422 when the flow has no vector index.
     """
-    if not any(index.kind == "vector" for index in house.plan.indexes):
-        raise Problem("unprocessable", "the flow has no vector index to compare documents by")
     options: dict[str, Any] = options_of(body, house)
     query = SearchQuery(mode="vector", exclude=(*body.positive, *body.negative), **options)
-    rows, weights = await like(body.positive, query, house)
+    found = await stored_vectors(query.exclude, query, house)
+    rows, weights = joined(body.positive, found.vectors)
     if body.negative:
-        away, away_weights = await like(body.negative, query, house)
+        away, away_weights = joined(body.negative, found.vectors)
         rows = np.concatenate((rows, away))
         weights += tuple(-weight for weight in away_weights)
-    return SearchQuery(
-        vector=rows, vector_weights=weights, mode="vector", exclude=query.exclude, **options
-    )
+    return replace(query, vector=rows, vector_weights=weights, using=found.index)
 
 
-async def like(doc_ids: Sequence[str], query: SearchQuery, house: House) -> Rows:
-    """Return the vectors of stored documents and weights that sum to 1; the heaviest if too many.
+async def like(doc_id: str, query: SearchQuery, house: House) -> SearchQuery:
+    """Return the query for what is like a stored document.
 
     Raises:
-        DocumentNotFoundError: an id is not stored, or not indexed yet.
+        DocumentNotFoundError: it is not stored, or not indexed yet.
     """
-    dispatch = house.dispatch
+    found = await stored_vectors([doc_id], query, house)
+    rows, weights = joined([doc_id], found.vectors)
+    return replace(query, vector=rows, vector_weights=weights, exclude=(doc_id,), using=found.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The vectors of some documents, by id, and the index that holds them."""
+
+    index: str
+    vectors: Mapping[str, Vectors]
+
+
+async def stored_vectors(doc_ids: Sequence[str], query: SearchQuery, house: House) -> Stored:
+    """Return the vectors of stored documents in the first index that holds them all.
+
+    Raises:
+        DocumentNotFoundError: an id is not stored, or not indexed yet, or in another index than
+            the others.
+        Problem: 422 when the flow has no vector index.
+    """
+    dispatch, plan = house.dispatch, house.plan
     min_seq = await dispatch.min_seq(query.token, query.timeout_s)
-    stored = await dispatch.inspector.vectors_of(
-        doc_ids, min_seq=min_seq, timeout_s=query.timeout_s
-    )
-    missing = next((doc_id for doc_id in doc_ids if doc_id not in stored), None)
-    if missing is not None:
-        raise DocumentNotFoundError(house.plan.collection, missing)
-    rows = np.concatenate([stored[doc_id][0] for doc_id in doc_ids])
-    weights = np.concatenate([stored[doc_id][1] for doc_id in doc_ids])
+    missing = doc_ids[0]
+    places = [
+        place
+        for place in plan.asked("vector")
+        if query.using in {None, plan.indexes[place].name, plan.indexes[place].vector}
+    ]
+    if not places:
+        raise Problem("unprocessable", "the flow has no such vector index to compare documents by")
+    for place in places:
+        vectors = await dispatch.inspector.vectors_of(
+            doc_ids, index=place, min_seq=min_seq, timeout_s=query.timeout_s
+        )
+        gone = [doc_id for doc_id in doc_ids if doc_id not in vectors]
+        if not gone:
+            return Stored(plan.indexes[place].name, vectors)
+        missing = gone[0]
+    raise DocumentNotFoundError(plan.collection, missing)
+
+
+def joined(doc_ids: Sequence[str], vectors: Mapping[str, Vectors]) -> Rows:
+    """Return the vectors of documents and weights that sum to 1; the heaviest if too many."""
+    rows = np.concatenate([vectors[doc_id][0] for doc_id in doc_ids])
+    weights = np.concatenate([vectors[doc_id][1] for doc_id in doc_ids])
     if len(rows) > MAX_ROWS:
         heaviest = np.sort(np.argsort(-weights, kind="stable")[:MAX_ROWS])
         rows, weights = rows[heaviest], weights[heaviest]

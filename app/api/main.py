@@ -25,6 +25,7 @@ from app.api import (
     jobs,
     metrics,
     openapi,
+    previews,
     problems,
     resharding,
     scroll,
@@ -51,8 +52,8 @@ from indexstore.migrations import migrate
 
 #: In the order in which routes are tried.
 RESOURCES = (
-    search, scroll, deleting, documents, training, resharding, snapshots, blobs, collections, jobs,
-    events, dead_letters, encode, cluster, health, metrics, gnes_aliases,
+    search, scroll, deleting, documents, training, resharding, snapshots, blobs, previews,
+    collections, jobs, events, dead_letters, encode, cluster, health, metrics, gnes_aliases,
 )  # fmt: skip
 BODIES = (
     SearchBody, BatchBody, RecommendBody, DocumentBody, PatchBody, DeleteBody,
@@ -79,6 +80,7 @@ def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.house = house
+    app.state.gallery = previews.Gallery()
     app.state.metrics = Metrics(house.plan.collection, config.metrics_dir)
     for resource in RESOURCES:
         app.include_router(resource.router)
@@ -108,8 +110,12 @@ def _wrap(app: FastAPI, config: Settings) -> None:
             expose_headers=["etag", "location", "retry-after", "x-request-id"],
         )
     counted: Metrics = app.state.metrics
+    limits = config.limits
     app.add_middleware(
-        Envelope, max_body_bytes=config.limits.max_body_bytes, observe=counted.observe
+        Envelope,
+        max_body_bytes=limits.max_body_bytes,
+        max_upload_bytes=limits.max_upload_bytes,
+        observe=counted.observe,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
 from app.api.house import House, house_of
+from app.api.notes import counts_of
 from app.api.version import VERSION
 from app.dispatch import SearchAnswer
 from indexstore.ledger import Ledger
@@ -120,7 +121,18 @@ async def _state(house: House) -> list[Metric]:
                {(queue,): age for queue, age in ages.items()}),
         _gauge("gnes_queue_workers", "Workers alive on a queue.", ["queue"],
                {(queue,): number for queue, number in serving.items()}),
+        await _noted(house),
     ]  # fmt: skip
+
+
+async def _noted(house: House) -> CounterMetricFamily:
+    """Return what the workers' components counted."""
+    family = CounterMetricFamily(
+        "gnes_components_noted", "What components counted.", labels=["stage", "what"]
+    )
+    for key, count in (await counts_of(house)).items():
+        family.add_metric(key, count)
+    return family
 
 
 def _gauge(

@@ -64,6 +64,9 @@ KINDS: Mapping[str, Kind] = {
         415, "This content type is not read here", "Send the `content-type` that the detail names."
     ),
     "unprocessable": Kind(422, "The content cannot be worked on", _SEE),
+    "backlog": Kind(
+        429, "Segments are built too slowly for these writes", "Repeat after `Retry-After` seconds."
+    ),
     "overloaded": Kind(503, "Too much is waiting already", "Repeat after `Retry-After` seconds."),
     "not_ready": Kind(
         503, "The deployment is not ready", "GET /readyz?verbose=1 says what is missing."

@@ -1,20 +1,24 @@
 """From a search's body to the query that is dispatched: checked against limits and flow."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from anyio import to_thread
 
 from app.api.comparing import fault_of
 from app.api.house import House
 from app.api.limits import check_page, check_timeout
+from app.api.media import MediaRefusedError, checked_url, content_of
 from app.api.problems import Problem, invalid
 from app.api.schemas.filters import CheckedFilter
-from app.api.schemas.search import Mode, SearchBody, SearchOptions
+from app.api.schemas.search import Media, Mode, Query, SearchBody, SearchOptions
 from app.dispatch import SearchQuery
 from app.settings import Limits
 from compose.plan import ANY_MODALITY, Plan
 from compose.planning import modalities_of
+from compose.wire import names
 
 
 def query_of(body: SearchBody, house: House) -> SearchQuery:
@@ -27,12 +31,37 @@ def query_of(body: SearchBody, house: House) -> SearchQuery:
     rows = body.query.rows
     return SearchQuery(
         text=body.query.text,
-        modality="text" if body.query.medium is None else body.query.kind,
+        modality=body.query.kind if body.query.medium is not None else "text",
         vector=np.stack(rows) if len(rows) > 1 else rows[0] if rows else None,
-        vector_weights=tuple(body.query.weights) if body.query.weights else None,
+        vector_weights=body.query.row_weights,
         mode=mode_of(body, house.plan),
         **options_of(body, house),
     )
+
+
+async def contents_of(asked: Query, query: SearchQuery, house: House) -> Sequence[bytes | str]:
+    """Return the media of a query, in order: bytes, or the name of the blob that holds them.
+
+    Raises:
+        Problem: 400 when one is not there, or of another modality.
+        StageError: 422 when an address cannot be fetched.
+    """
+    found = (_content(kind, medium, query, house) for kind, medium in asked.media.items())
+    return await asyncio.gather(*found)
+
+
+async def _content(kind: str, medium: Media, query: SearchQuery, house: House) -> bytes | str:
+    try:
+        if medium.url is None:
+            return await to_thread.run_sync(content_of, medium, kind, house.media)
+        wanted = {"url": checked_url(medium.url), "modality": kind}
+    except MediaRefusedError as error:
+        field = f"query.{kind}.{error.field}"
+        raise invalid([{"field": field, "reason": error.reason}]) from None
+    (blob,) = await house.dispatch.media_task(
+        names.FETCH_MEDIUM, names.FETCH_QUEUE, wanted, timeout_s=query.timeout_s
+    )
+    return str(blob)
 
 
 def options_of(body: SearchOptions, house: House) -> dict[str, Any]:
@@ -49,6 +78,7 @@ def options_of(body: SearchOptions, house: House) -> dict[str, Any]:
         "limit": body.limit,
         "offset": body.offset,
         "score_threshold": body.score_threshold,
+        "using": body.using,
         "filter": plain_filter(body.filter, house.limits),
         "exact": body.params.exact,
         "ef": body.params.ef,
@@ -87,8 +117,9 @@ def mode_of(body: SearchBody, plan: Plan) -> Mode:
         _check_vectors(body, plan)
         return "vector"
     if body.query.medium is not None:
-        _check_medium(body, plan)
-        return "vector"
+        _check_media(body, plan)
+        if not (body.query.is_mixed and body.mode == "hybrid"):
+            return "vector"
     kinds = {index.kind for index in plan.indexes}
     usual: Mode = "hybrid" if len(kinds) > 1 else next(iter(kinds), "vector")
     mode = body.mode or usual
@@ -99,23 +130,24 @@ def mode_of(body: SearchBody, plan: Plan) -> Mode:
     return mode
 
 
-def _check_medium(body: SearchBody, plan: Plan) -> None:
-    """Refuse a query by a medium that the flow has no steps for.
+def _check_media(body: SearchBody, plan: Plan) -> None:
+    """Refuse a query by media that the flow has no steps for.
 
     Raises:
         Problem: 422 that says what the flow answers.
     """
-    if body.mode not in {None, "vector"}:
-        detail = f"mode {body.mode!r} needs query.text, not query.{body.query.kind}"
+    usual = {None, "vector", "hybrid"} if body.query.text is not None else {None, "vector"}
+    if body.mode not in usual:
+        detail = f"mode {body.mode!r} needs query.text alone, not query.{body.query.kinds[-1]}"
         raise Problem("unprocessable", detail)
     taken = modalities_of(plan)
-    if not plan.takes_media or body.query.kind not in taken:
-        kinds = ", ".join((*taken, "vector")).replace(ANY_MODALITY, "text")
-        detail = (
-            f"query.{body.query.kind}: the flow of {plan.collection!r} answers queries by {kinds} "
-            "and id"
-        )
-        raise Problem("unprocessable", detail)
+    for kind in body.query.kinds:
+        if not plan.takes_media or kind not in taken:
+            kinds = ", ".join((*taken, "vector")).replace(ANY_MODALITY, "text")
+            detail = (
+                f"query.{kind}: the flow of {plan.collection!r} answers queries by {kinds} and id"
+            )
+            raise Problem("unprocessable", detail)
 
 
 def _check_text(text: str | None, limits: Limits) -> None:

@@ -113,8 +113,8 @@ async def facet(request: Request, collection: str) -> Response:
 
 async def now(house: House) -> dict[str, Any]:
     """Return what an exact question to the shards is asked with: all that is in the log by now."""
-    _, last_seq, _ = await house.ledger(Ledger.stamp, house.plan.collection)
-    return {"min_seq": last_seq, "timeout_s": house.config.search_timeout_s}
+    timeout_s = house.config.search_timeout_s
+    return {"min_seq": await house.dispatch.min_seq("0", timeout_s), "timeout_s": timeout_s}
 
 
 async def _matching(house: House, body: ScrollBody, condition: CheckedFilter) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from app.api.body import parse
 from app.api.intake import Intake, Refusal
 from app.api.media import MediaRefusedError, item_of
 from app.api.problems import invalid
+from compose.planning import modalities_of
 
 FILES = "docs"
 ATTRIBUTES = "documents"
@@ -40,9 +41,11 @@ async def _item(part: UploadFile | str, known: dict[str, Any], intake: Intake) -
     """Return one part as the item that a client would send as JSON."""
     if isinstance(part, str):
         return {**known, "text": part}
-    data = await part.read()
-    media = intake.house.media
-    return await to_thread.run_sync(item_of, data, part.filename or "", known, media)
+    house = intake.house
+    taken = modalities_of(house.plan)
+    return await to_thread.run_sync(
+        item_of, part.file, part.filename or "", known, house.media, taken
+    )
 
 
 def parts_of(form: FormData, field: str) -> list[UploadFile | str]:

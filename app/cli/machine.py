@@ -22,6 +22,7 @@ from app.supervisor.launch import answers, check_address, plan_at
 from compose.errors import FlowError
 from indexstore.database import Database
 from indexstore.errors import IndexStoreError
+from indexstore.filesystems import look_at
 
 Verdict = Literal["ok", "warning", "fault"]
 PACKAGES = {
@@ -75,6 +76,8 @@ def findings(config: Settings) -> Iterator[Finding]:
         yield _broker(config)
     if not config.database_url.startswith("sqlite"):
         yield _database(config)
+    if not config.blob_url.startswith("file:"):
+        yield _try("blobs", lambda: look_at(config.blob_url), "GNES_BLOB_URL")
 
 
 def _package(name: str) -> Finding:

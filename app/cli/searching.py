@@ -2,12 +2,12 @@
 
 import re
 from html import escape, unescape
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import orjson
 import typer
 from rich.console import Group
-from rich.json import JSON
 from rich.padding import Padding
 from rich.text import Text
 
@@ -21,9 +21,12 @@ from app.cli.common import (
     console,
     emit,
 )
+from app.cli.explaining import tree_of
+from app.local_files import LocalFile, modality_of, sent
 
 SHOWN_CHARS = 240
 Mode = Literal["vector", "text", "hybrid"]
+_TIMES, _BOX = 2, 4  # numbers of a span
 _EM = re.compile(r"</?em>")
 
 
@@ -32,9 +35,21 @@ def add_to(cli: typer.Typer) -> None:
     cli.command()(search)
 
 
+MediumOption = Annotated[
+    list[Path] | None,
+    typer.Option("--like", help="An image, sound or video to look for, by file.", exists=True),
+]
+WeightOption = Annotated[
+    list[str] | None,
+    typer.Option("--weight", help="How much a part of the query counts, such as image=0.3."),
+]
+
+
 def search(  # noqa: PLR0913  # each is an option of the command line
-    text: Annotated[str, typer.Argument(help="What to look for.")],
+    text: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
     *,
+    like: MediumOption = None,
+    weight: WeightOption = None,
     limit: Annotated[int, typer.Option("--limit", "-l", help="Hits to show.", min=1)] = 10,
     filter_json: Annotated[
         str | None, typer.Option("--filter", help="Filter, as JSON of the REST API.")
@@ -42,21 +57,51 @@ def search(  # noqa: PLR0913  # each is an option of the command line
     mode: Annotated[
         Mode | None, typer.Option(help="Indexes to ask; by default all that the flow has.")
     ] = None,
+    using: Annotated[str | None, typer.Option(help="The one index to ask, by its name.")] = None,
     explain: Annotated[bool, typer.Option(help="Show how each score was made up.")] = False,
     collection: CollectionOption = None,
     server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the documents nearest to a text: in meaning, in words, or in both."""
-    request: dict[str, Any] = {"query": {"text": text}, "limit": limit, "highlight": True}
+    """Find the documents nearest to a text, to a picture, a sound or a film, or to several."""
+    request: dict[str, Any] = {"limit": limit, "highlight": True}
     request |= {"mode": mode} if mode else {}
+    request |= {"using": using} if using else {}
     request |= {"explain": True} if explain else {}
     request |= {"filter": _filter(filter_json)} if filter_json else {}
+    query = _query(text, like or [], weight or [])
     with client(server) as api:
+        request["query"] = sent(query, api)
         answer = api.search(collection or api.collection(), request)
     emit(answer, as_json=as_json, show=lambda: show_answer(answer))
     if answer["coverage"]["degraded"]:
         raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _query(text: str | None, files: list[Path], weights: list[str]) -> dict[str, Any]:
+    """Return what is asked, files still by their path.
+
+    Raises: UsageFaultError: nothing, two of a kind, or a weight that is none.
+    """
+    query: dict[str, Any] = {"text": text} if text else {}
+    for path in files:
+        kind = modality_of(path)
+        if kind is None:
+            raise UsageFaultError(f"{path}: no known kind of image, sound or video")
+        if kind in query:
+            raise UsageFaultError(f"{path}: give one {kind} at most")
+        query[kind] = LocalFile(path)
+    if not query:
+        raise UsageFaultError("nothing to look for: give a text, or --like FILE")
+    return query | ({"weights": dict(map(_weight, weights))} if weights else {})
+
+
+def _weight(text: str) -> tuple[str, float]:
+    kind, _, number = text.partition("=")
+    try:
+        return kind, float(number)
+    except ValueError:
+        raise UsageFaultError(f"--weight {text}: write KIND=NUMBER, such as image=0.3") from None
 
 
 def _filter(text: str) -> Any:
@@ -88,17 +133,38 @@ def hit_lines(rank: int, hit: dict[str, Any], shown_chars: int = SHOWN_CHARS) ->
     if best and best.get("text"):
         words = _marked(best.get("highlight") or escape(best["text"]))
     else:
-        words = _marked(hit.get("highlight") or escape(_content(hit)))
+        words = _marked(hit.get("highlight") or escape(f"{_content(hit)}{_place(best)}"))
     words.truncate(shown_chars, overflow="ellipsis")
     lines.append(Padding(words, (0, 0, 0, 11)))
     if explanation := hit.get("explanation"):
-        lines.append(JSON.from_data(explanation, indent=1))
+        lines.append(Padding(tree_of(explanation), (0, 0, 1, 4)))
     return Group(*lines)
 
 
 def _content(hit: dict[str, Any]) -> str:
     content = hit.get("content") or {}
-    return " ".join(str(content.get("text") or ", ".join(content)).split())
+    if content.get("text"):
+        return " ".join(str(content["text"]).split())
+    return ", ".join(
+        f"{kind} {medium.get('media_type', '')}".strip() if isinstance(medium, dict) else kind
+        for kind, medium in content.items()
+    )
+
+
+def _place(chunk: dict[str, Any] | None) -> str:
+    """Say where in a film, a sound or a picture a chunk is."""
+    span = (chunk or {}).get("span") or []
+    if len(span) == _TIMES and span[0] >= 0:
+        return f", {_clock(span[0])} to {_clock(span[1])}"
+    if len(span) == _BOX:
+        x0, y0, x1, y1 = (f"{corner:g}" for corner in span)
+        return f", box {x0},{y0} to {x1},{y1}"
+    return ""
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(float(seconds), 60)
+    return f"{int(minutes)}:{rest:04.1f}"
 
 
 def _marked(excerpt: str) -> Text:

@@ -1,23 +1,17 @@
 """Where documents come from: files, folders, standard input, in the formats people have."""
 
-import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from app.cli.common import UsageFaultError
+from app.local_files import MODALITY, LocalFile, modality_of
 
 Document = dict[str, Any]
 
-MEDIA = {
-    "image": (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff"),
-    "audio": (".wav", ".flac", ".mp3", ".ogg", ".m4a"),
-    "video": (".mp4", ".mkv", ".webm", ".avi", ".mov"),
-}
 TEXTS = (".md", ".rst", ".html", ".htm")
 LISTS = (".txt", ".json", ".ndjson", ".jsonl")
-MODALITY = {suffix: kind for kind, suffixes in MEDIA.items() for suffix in suffixes}
 READABLE = frozenset((*TEXTS, *LISTS, *MODALITY))
 
 
@@ -54,9 +48,8 @@ def _is_readable(path: Path) -> bool:
 
 def _of_file(path: Path, name: str) -> Iterator[Document]:
     suffix = path.suffix.lower()
-    if suffix in MODALITY:
-        content = base64.b64encode(path.read_bytes()).decode("ascii")
-        yield {"id": name, MODALITY[suffix]: {"base64": content}, "tags": {"path": name}}
+    if kind := modality_of(path):
+        yield {"id": name, kind: LocalFile(path), "tags": {"path": name}}
     elif suffix in TEXTS:
         text = path.read_text(encoding="utf-8", errors="replace")
         if text.strip():

@@ -17,11 +17,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from app.dispatch.asking import asked_by
 from app.dispatch.coalescer import Coalescer
 from app.dispatch.depths import Depths
 from app.dispatch.errors import NotReadyError, StageError
 from app.dispatch.exchange import Exchange
 from app.dispatch.inspections import Inspector
+from app.dispatch.media_tasks import MediaTasks
 from app.dispatch.model import BatchKey, SearchAnswer, SearchQuery
 from app.dispatch.publisher import Publisher
 from app.dispatch.queries import QueryRunner
@@ -30,7 +32,7 @@ from app.dispatch.writes import Writer
 from app.settings import Settings
 from compose.plan import Plan
 from compose.wire import presence
-from compose.wire.messages import SearchParams
+from compose.wire.messages import Reply, SearchParams
 from compose.wire.presence import Announcement, Directory
 from indexstore.layouts import Layouts
 from indexstore.ledger import Ledger
@@ -85,7 +87,9 @@ class Dispatch:
             redis=self.redis,
             plan=self._plan,
             replies=self._replies,
+            directory=self.directory,
             api_id=self.api_id,
+            most_fresh=self.settings.most_fresh_rows,
         )
         exchange = Exchange(self._app, publisher=self._publisher, replies=self._replies)
         runner = QueryRunner(
@@ -94,6 +98,7 @@ class Dispatch:
         self.inspector = Inspector(
             exchange, plan=self._plan, api_id=self.api_id, directory=self.directory
         )
+        self._media_tasks = MediaTasks(exchange, api_id=self.api_id, directory=self.directory)
         self._runner = runner
         self._vectors = self._coalescer(runner, _VECTOR_IN_FLIGHT)
         self._texts = self._coalescer(runner, _TEXT_IN_FLIGHT)
@@ -125,8 +130,9 @@ class Dispatch:
         query = replace(query, deadline=started + query.timeout_s)
         min_seq = await self.min_seq(query.token, query.timeout_s)
         params = self._params(query)
-        is_encoded = query.vector is not None or params.mode == "text"
-        key = BatchKey(params, query.timeout_s, min_seq, is_encoded, query.modality)
+        is_encoded = query.vector is not None or query.rows is not None or params.mode == "text"
+        vectors = tuple(sorted(query.rows or ()))
+        key = BatchKey(params, query.timeout_s, min_seq, is_encoded, query.modality, vectors)
         try:
             async with asyncio.timeout(query.deadline + _LATE_S - time.time()):
                 return await (self._vectors if is_encoded else self._texts).ask(key, query)
@@ -143,6 +149,18 @@ class Dispatch:
         """Return the flow's embedding of each text: float32 (n, d)."""
         return await self._runner.embed(texts, timeout_s=timeout_s)
 
+    async def embed_content(
+        self, modality: str, content: str | bytes, *, timeout_s: float
+    ) -> Reply:
+        """Return the embeddings of one text or medium, by vector, with its chunks' weights."""
+        return await self._runner.embed_content(modality, content, timeout_s=timeout_s)
+
+    async def media_task(
+        self, task: str, queue: str, arguments: Mapping[str, Any], *, timeout_s: float
+    ) -> tuple[Any, ...]:
+        """Have a worker do something with a medium, and return what came of it."""
+        return await self._media_tasks.run(task, queue, arguments, timeout_s=timeout_s)
+
     async def submit(
         self,
         documents: Sequence[Document],
@@ -152,6 +170,10 @@ class Dispatch:
     ) -> Acceptance:
         """Accept documents: the ledger first, so that nothing may lose them afterwards."""
         return await self._writer.submit(documents, job_id=job_id, idempotency_key=idempotency_key)
+
+    def backlog(self) -> list[tuple[str, int]]:
+        """Return the queues of shards with too many rows without a segment, and how many."""
+        return self._writer.backlog()
 
     async def delete(self, doc_ids: Sequence[str], if_match: int | None = None) -> Deletion:
         """Delete documents by id; they are gone from every answer when this returns."""
@@ -226,6 +248,8 @@ class Dispatch:
             highlight=query.highlight,
             explain=query.explain,
             mode=mode,
+            asked=asked_by(query, self.plan, mode),
+            weights=query.weights,
         )
 
     def _coalescer(

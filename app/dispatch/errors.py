@@ -43,6 +43,25 @@ class NotReadyError(DispatchError):
         return f"{self.what}; {self.cure}"
 
 
+class BacklogError(DispatchError):
+    """A shard holds more fresh rows than memory and scans should bear; writes must wait."""
+
+    status = 429
+    code = "backlog"
+
+    def __init__(self, queue: str, fresh: int, most: int, retry_after_s: float = 5.0) -> None:
+        super().__init__(queue, fresh, most, retry_after_s)
+        self.queue, self.fresh, self.most = queue, fresh, most
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return (
+            f"the shard on queue {self.queue!r} holds {self.fresh} chunks that no segment has yet, "
+            f"{self.most} at most are taken; repeat the request in {self.retry_after_s:g} s, or "
+            "start more workers with `celery -A app worker -Q build`"
+        )
+
+
 class DeadlineError(DispatchError):
     """A stage did not answer in time."""
 

@@ -17,7 +17,7 @@ from app.dispatch.exchange import Crew, Exchange, Way, checked
 from compose.plan import Plan
 from compose.wire import names
 from compose.wire.chords import Call, Chord, fan_out
-from compose.wire.messages import Inspection, Target
+from compose.wire.messages import NOBODY, Inspection, Target
 from compose.wire.presence import Directory
 
 Vectors = tuple[NDArray[np.float32], NDArray[np.float32]]  # rows (n, d) and their weights (n,)
@@ -78,19 +78,27 @@ class Inspector:
         return sorted(doc_id for part in parts for doc_id in part)[:limit]
 
     async def vectors_of(
-        self, doc_ids: Sequence[str], *, min_seq: int, timeout_s: float
+        self, doc_ids: Sequence[str], *, index: int, min_seq: int, timeout_s: float
     ) -> dict[str, Vectors]:
-        """Return the chunks' vectors and weights of stored documents, by id."""
+        """Return the chunks' vectors and weights of documents that an index holds, by id."""
         arguments = {"doc_ids": list(doc_ids)}
-        parts = await self._ask("vectors_of", arguments, min_seq=min_seq, timeout_s=timeout_s)
+        parts = await self._ask(
+            "vectors_of", arguments, index=index, min_seq=min_seq, timeout_s=timeout_s
+        )
         return {
             doc_id: (rows, weights) for part in parts for doc_id, (rows, weights) in part.items()
         }
 
     async def _ask(
-        self, what: Any, arguments: Mapping[str, Any], *, min_seq: int, timeout_s: float
+        self,
+        what: Any,
+        arguments: Mapping[str, Any],
+        *,
+        min_seq: int,
+        timeout_s: float,
+        index: int = 0,
     ) -> list[Any]:
-        """Return what each shard said.
+        """Return what each shard of an index said; of most things every index knows the same.
 
         Raises:
             NotReadyError: a shard is away. StageError: a shard refused or failed, or the flow has
@@ -99,7 +107,8 @@ class Inspector:
         if not self._plan.indexes:
             raise StageError("search", "this flow has no Indexer, so nothing can be asked", 422)
         deadline = time.time() + timeout_s
-        order = Inspection(uuid.uuid4().hex, self._api_id, what, arguments, min_seq, deadline)
+        batch_id, whom = uuid.uuid4().hex, (index, *NOBODY[1:])
+        order = Inspection(batch_id, self._api_id, what, arguments, min_seq, deadline, whom)
         way = Way(self._send, self._crew, self._afresh)
         self._require_all(order)
         with self._exchange.conversation(order, way) as talk:
@@ -115,7 +124,7 @@ class Inspector:
         Raises:
             NotReadyError: one is away.
         """
-        index = self._plan.indexes[self._place(order.what)]
+        index = self._plan.indexes[order.target[0]]
         ready = self._directory.ready_shards()
         for target in self._targets(order):
             if target not in ready:
@@ -125,14 +134,14 @@ class Inspector:
                 )
 
     def _targets(self, order: Inspection) -> list[Target]:
-        return self._directory.shards_of(self._place(order.what))
+        return self._directory.shards_of(order.target[0])
 
     def _queues(self, order: Inspection) -> list[str]:
-        index = self._plan.indexes[self._place(order.what)]
+        index = self._plan.indexes[order.target[0]]
         return [index.queue(target[1]) for target in self._targets(order)]
 
     def _send(self, app: Any, order: Inspection) -> None:
-        index = self._plan.indexes[self._place(order.what)]
+        index = self._plan.indexes[order.target[0]]
         headers = [
             Call(names.INSPECT, index.queue(target[1]), replace(order, target=target).to_wire())
             for target in self._targets(order)
@@ -150,19 +159,6 @@ class Inspector:
         except NotReadyError:
             return None
         return replace(order, batch_id=uuid.uuid4().hex)
-
-    def _place(self, what: str) -> int:
-        """Return the index to ask: the first, as all know all documents; of vectors, one of them.
-
-        Raises:
-            StageError: the flow has no vector index.
-        """
-        if what != "vectors_of":
-            return 0
-        asked = self._plan.asked("vector")
-        if not asked:
-            raise StageError("search", "this flow has no vector index to take vectors from", 422)
-        return asked[0]
 
 
 def _answer(part: Mapping[str, Any]) -> Any:

@@ -18,13 +18,20 @@ class SearchQuery:
 
     ``vector`` is one row (d,), or several rows (n, d) that are searched together: then
     ``vector_weights`` says how much each counts, a negative weight asks for what is unlike it.
+    ``rows`` is one row (d,) by the name of the flow's vector, for what was encoded beforehand;
+    ``weights`` says by index how much its ranking counts. ``using`` names the one index, or the
+    one vector, that is asked.
     """
 
     text: str | None = None
     modality: str = "text"  # of the query: text, or that of its medium
-    medium: bytes | None = None
+    medium: bytes | str | None = None  # its content, or the name of the blob that holds it
     vector: NDArray[np.float32] | None = None
     vector_weights: tuple[float, ...] | None = None
+    rows: Mapping[str, NDArray[np.float32]] | None = None
+    weights: Mapping[str, float] | None = None
+    using: str | None = None
+    spans: tuple[tuple[str, float, float], ...] = ()  # stages that it has behind it, for the trace
     limit: int = 10
     offset: int = 0
     score_threshold: float | None = None
@@ -63,6 +70,7 @@ class BatchKey:
     min_seq: int
     is_encoded: bool  # whether the queries enter at the chord: vectors, and full-text searches
     modality: str = "text"
+    vectors: tuple[str, ...] = ()  # that the queries bring; empty: one for all
 
     def __hash__(self) -> int:
         """Hash what differs most; a filter is a mapping and has no hash of its own."""

@@ -21,7 +21,7 @@ from compose.wire import chords, names
 from compose.wire.chords import Call
 from compose.wire.lengths import lengths
 from compose.wire.messages import QueryBatch, Reply, SearchParams, Target
-from compose.wire.presence import Directory
+from compose.wire.presence import OVERDUE_S, Directory
 from compose.wire.scatter import order_of, scatter
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class QueryRunner:
     def late(self, key: BatchKey, waited_s: float) -> DeadlineError:
         """Return the error of a query whose time was up; it names the likeliest culprit."""
         stages = () if key.is_encoded else self._plan.stages
-        return self._late_on(self._path(stages, self._wanted(key.params.mode)), waited_s)
+        return self._late_on(self._path(stages, self._wanted(key.params.asked)), waited_s)
 
     async def embed(self, texts: Sequence[str], *, timeout_s: float) -> NDArray[np.float32]:
         """Return the embedding of each text as one chunk: float32 (n, d).
@@ -83,27 +83,59 @@ class QueryRunner:
         encoders = [stage.index for stage in self._plan.stages if stage.kind == "encode"]
         if not encoders:
             raise StageError("encode", "this flow has no encoder", 422)
-        deadline = time.time() + timeout_s
-        batch = QueryBatch(
-            batch_id=uuid.uuid4().hex,
-            reply_to=self._api_id,
-            collection=self._plan.collection,
-            deadline=deadline,
-            queries=len(texts),
-            params=SearchParams().to_wire(),
-            targets=(),
-            generation=self._directory.generation(),
+        batch = replace(
+            self._order(len(texts), timeout_s),
             stage=encoders[0],
             chunk_texts=tuple(texts),
             owners=np.arange(len(texts), dtype=np.int32),
             weights=np.ones(len(texts), np.float32),
-            sent_at=time.time(),
-            wants="embeddings",
         )
         reply = await self._answer(batch)
         near = self._plan.asked("vector")
         vector = self._plan.indexes[near[0]].vector if near else ""
         return reply.embeddings[vector]
+
+    async def embed_content(
+        self, modality: str, content: str | bytes, *, timeout_s: float
+    ) -> Reply:
+        """Return the reply with the embeddings of one text or medium, cut as a query is.
+
+        Args:
+            modality: of the content.
+            content: a text, the bytes of a medium, or the name of its blob.
+            timeout_s: seconds to wait.
+
+        Raises:
+            NotReadyError, DeadlineError: as for a search. StageError: also where it cannot be cut.
+        """
+        is_text = modality == "text"
+        batch = replace(
+            self._order(1, timeout_s),
+            stage=self._first_stage(modality),
+            modality=modality,
+            texts=(str(content),) if is_text else ("",),
+            media=() if is_text else (content,),
+        )
+        reply = await self._answer(batch)
+        for _, reason in reply.failures:
+            raise StageError("preprocess", f"{modality}: {reason}", 422)
+        return reply
+
+    def _order(self, queries: int, timeout_s: float) -> QueryBatch:
+        """Return a batch that asks no shard, but for embeddings."""
+        now = time.time()
+        return QueryBatch(
+            batch_id=uuid.uuid4().hex,
+            reply_to=self._api_id,
+            collection=self._plan.collection,
+            deadline=now + timeout_s,
+            queries=queries,
+            params=SearchParams().to_wire(),
+            targets=(),
+            generation=self._directory.generation(),
+            sent_at=now,
+            wants="embeddings",
+        )
 
     async def _refill(self, key: BatchKey, query: SearchQuery) -> SearchAnswer | Exception:
         """Ask again for more candidates: too many of the first were dead by the ledger's word."""
@@ -115,7 +147,7 @@ class QueryRunner:
         return answers[0]
 
     def _batch(self, key: BatchKey, queries: Sequence[SearchQuery], deadline: float) -> QueryBatch:
-        targets, absent = self._targets(key.params.mode)
+        targets, absent = self._targets(key.params.asked)
         batch = QueryBatch(
             batch_id=uuid.uuid4().hex,
             reply_to=self._api_id,
@@ -136,9 +168,9 @@ class QueryRunner:
         if not key.is_encoded:
             return batch
         batch = replace(batch, stage=len(self._plan.stages))
-        return _with_vectors(batch, self._plan, queries)
+        return _with_vectors(batch, self._plan, queries, key.vectors)
 
-    def _targets(self, mode: str) -> tuple[tuple[Target, ...], int]:
+    def _targets(self, asked: Sequence[int]) -> tuple[tuple[Target, ...], int]:
         """Return the shards to ask and how many cannot be asked.
 
         Raises:
@@ -148,7 +180,7 @@ class QueryRunner:
             raise NotReadyError(
                 "the broker does not answer", "check that it runs and that GNES_BROKER_URL names it"
             )
-        wanted = self._wanted(mode)
+        wanted = self._wanted(asked)
         ready = self._directory.ready_shards()
         targets = tuple(target for target in wanted if target in ready)
         if not targets:
@@ -159,8 +191,7 @@ class QueryRunner:
             )
         return targets, len(wanted) - len(targets)
 
-    def _wanted(self, mode: str) -> list[Target]:
-        asked = self._plan.asked(mode)
+    def _wanted(self, asked: Sequence[int]) -> list[Target]:
         return [target for index in asked for target in self._directory.shards_of(index)]
 
     async def _answer(self, batch: QueryBatch) -> Reply:
@@ -191,7 +222,7 @@ class QueryRunner:
         if batch.wants == "embeddings":
             return fresh
         try:
-            targets, absent = self._targets(batch.params["mode"])
+            targets, absent = self._targets(batch.params["asked"])
         except NotReadyError:
             return None
         return replace(fresh, targets=targets, absent=absent)
@@ -253,11 +284,13 @@ class QueryRunner:
     def _late_on(self, path: Sequence[tuple[str, str]], waited_s: float) -> DeadlineError:
         """Return the error that names the likeliest culprit: a queue without workers first.
 
-        A worker that froze may have taken the message so that the broker knows nothing of it.
+        A worker that froze may have taken the message so that the broker knows nothing of it. It
+        is the one that has been silent for the longest.
         """
-        orphans = [step for step in path if not self._directory.serving(step[1])]
-        silent = [step for step in path if not self._directory.responsive(step[1])]
-        stage, queue = (orphans or silent or path)[0]
+        stage, queue = path[0]
+        quietest = max(path, key=lambda step: self._directory.silence_s(step[1]))
+        if self._directory.silence_s(quietest[1]) > OVERDUE_S:
+            stage, queue = quietest
         workers = len(self._directory.serving(queue))
         return DeadlineError(stage, queue, waited_s, workers)
 
@@ -274,8 +307,18 @@ def _reduce(app: Any, *, parts: list[Any], order: Mapping[str, Any]) -> None:
     chords.send(app, Call(names.REDUCE, names.REDUCE_QUEUE, parts), order, awaited=True)
 
 
-def _with_vectors(batch: QueryBatch, plan: Plan, queries: Sequence[SearchQuery]) -> QueryBatch:
-    """Return the batch with the queries' own vectors, for every vector index of the flow."""
+def _with_vectors(
+    batch: QueryBatch, plan: Plan, queries: Sequence[SearchQuery], vectors: Sequence[str]
+) -> QueryBatch:
+    """Return the batch with the queries' own vectors: those named, or one for every index."""
+    if vectors:
+        brought = [query.rows or {} for query in queries]
+        return replace(
+            batch,
+            embeddings={name: np.stack([rows[name] for rows in brought]) for name in vectors},
+            owners=np.arange(len(queries), dtype=np.int32),
+            weights=np.ones(len(queries), np.float32),
+        )
     rows: list[NDArray[np.float32]] = []
     weights: list[float] = []
     owners: list[int] = []
@@ -308,17 +351,21 @@ def _answers(
     }
     if reply.errors:
         coverage["errors"] = list(reply.errors)
-    trace = {
-        "batch": len(queries),
-        "stages": [
-            {"stage": stage, "queue_ms": round(1e3 * waited, 3), "work_ms": round(1e3 * worked, 3)}
-            for stage, waited, worked in reply.spans
-        ],
-    }
     failures = dict(reply.failures)
     return [
         StageError("preprocess", failures[query], 422)
         if query in failures
-        else SearchAnswer(hits, coverage, took_ms, trace if queries[query].trace else None)
+        else SearchAnswer(hits, coverage, took_ms, _trace(queries[query], reply, len(queries)))
         for query, hits in enumerate(reply.hits)
     ]
+
+
+def _trace(query: SearchQuery, reply: Reply, batch: int) -> dict[str, Any] | None:
+    """Return where a query's time went, if it was asked."""
+    if not query.trace:
+        return None
+    stages = [
+        {"stage": stage, "queue_ms": round(1e3 * waited, 3), "work_ms": round(1e3 * worked, 3)}
+        for stage, waited, worked in (*query.spans, *reply.spans)
+    ]
+    return {"batch": batch, "stages": stages}

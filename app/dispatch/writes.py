@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 from redis.exceptions import RedisError
 
-from app.dispatch.errors import NotReadyError
+from app.dispatch.errors import BacklogError, NotReadyError
 from app.dispatch.replies import Replies
 from compose.plan import Plan
 from compose.wire import names, presence
+from compose.wire.presence import Directory
 from indexstore.ledger import Ledger
 from indexstore.model import Acceptance, Deletion, Document, Job
 
@@ -33,12 +34,22 @@ class Writer:
     """
 
     def __init__(
-        self, *, ledger: Ledger, redis: Any, plan: Plan, replies: Replies, api_id: str
+        self,
+        *,
+        ledger: Ledger,
+        redis: Any,
+        plan: Plan,
+        replies: Replies,
+        directory: Directory,
+        api_id: str,
+        most_fresh: int,
     ) -> None:
         self._ledger = ledger
         self._redis = redis
         self._plan = plan
         self._replies = replies
+        self._directory = directory
+        self._most_fresh = most_fresh
         self._api_id = api_id
 
     async def submit(
@@ -48,7 +59,14 @@ class Writer:
         job_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> Acceptance:
-        """Write the documents to the ledger; from then on nothing may lose them."""
+        """Write the documents to the ledger; from then on nothing may lose them.
+
+        Raises:
+            BacklogError: a shard has too much already that nobody builds into segments.
+        """
+        for queue, fresh in self.backlog():
+            if fresh > 2 * self._most_fresh:
+                raise BacklogError(queue, fresh, 2 * self._most_fresh)
         accepted = await asyncio.to_thread(
             self._ledger.accept,
             self._plan.collection,
@@ -60,6 +78,14 @@ class Writer:
         )
         await self._nudge("rpush", names.poke_key(self._plan.collection))
         return accepted
+
+    def backlog(self) -> list[tuple[str, int]]:
+        """Return the queues of shards with too many rows without a segment, and how many."""
+        return [
+            (self._plan.indexes[index].queue(shard), fresh)
+            for (index, shard, _), fresh in self._directory.fresh_rows().items()
+            if fresh > self._most_fresh
+        ]
 
     async def open_job(self, kind: str, *, total: int, payload: str) -> Job:
         """Open a job that the workers do by themselves; whoever sends it is told at once."""
@@ -128,7 +154,8 @@ class Writer:
         """Return the sequence number a shard must have applied to show all up to ``token``.
 
         Raises:
-            NotReadyError: documents up to the token are still being encoded when time is up.
+            NotReadyError: documents up to the token are still being encoded when time is up, or
+                not all shards serve the generation yet that has them.
         """
         deadline = time.monotonic() + timeout_s
         collection = self._plan.collection
@@ -140,6 +167,13 @@ class Writer:
                 )
             await asyncio.sleep(_SHARD_POLL_S)
         info = await asyncio.to_thread(self._ledger.collection, collection)
+        while 0 < self._directory.generation() < info.generation:
+            if time.monotonic() >= deadline:
+                raise NotReadyError(
+                    f"not every shard serves generation {info.generation} yet",
+                    "repeat the request with a longer timeout_ms, or without the token",
+                )
+            await asyncio.sleep(_SHARD_POLL_S)
         return info.last_seq
 
     async def _until_applied(self, deadline: float) -> None:
@@ -148,20 +182,27 @@ class Writer:
             return  # nothing of this flow is ever searched
         info = await asyncio.to_thread(self._ledger.collection, self._plan.collection)
         while time.monotonic() < deadline:
-            applied = await self._applied()
+            applied = await self._applied(info.generation)
             if applied and min(applied) >= info.last_seq:
                 return
             await asyncio.sleep(_SHARD_POLL_S)
 
-    async def _applied(self) -> list[int]:
-        """Return how far each shard alive has read; nothing while the broker is away."""
+    async def _applied(self, generation: int) -> list[int]:
+        """Return how far each shard alive has read; nothing while the broker is away.
+
+        A shard that still serves a former generation has read nothing of this one.
+        """
         try:
             async with asyncio.timeout(_NUDGE_S):
                 workers = await presence.read(self._redis)
         except (RedisError, OSError):
             return []
-        rows = (shard for worker in workers for shard in worker.shards)
-        return [shard["applied_seq"] for shard in rows if shard["serves"]]
+        return [
+            shard["applied_seq"] if shard["generation"] >= generation else 0
+            for worker in workers
+            for shard in worker.shards
+            if shard["serves"]
+        ]
 
     async def _nudge(self, command: str, key: str) -> None:
         """Wake who works on it; they poll as well, so a broker that is away costs only time."""

@@ -57,6 +57,8 @@ class EmbeddedBroker:
             f'dir "{self.data}"',
             "appendonly yes",
             "appendfsync everysec",
+            # Messages come and go: what is written again is hardly ever more than a few of them.
+            "auto-aof-rewrite-min-size 16mb",
             'save ""',
             "maxmemory-policy noeviction",
             "loglevel warning",

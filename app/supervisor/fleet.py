@@ -97,7 +97,8 @@ class Fleet:
         threads = {"OMP_NUM_THREADS": str(threads_of(self._plan, process.queue))}
         group = group_name(process.queue or process.name)
         env = {**threads, **self._env, **({} if process.queue else self._api)}
-        return ProcessSpec(process.name, command, env, process.queue or "", group)
+        queue = process.queue or ""
+        return ProcessSpec(process.name, command, env, queue, group, process.node)
 
 
 def _number(name: str, value: Any) -> int:

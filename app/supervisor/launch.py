@@ -1,5 +1,6 @@
 """`gnes up`: from a flow file and settings to a deployment that runs and is looked after."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -14,22 +15,31 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
 from app.settings import REPOSITORY, Settings
 from app.supervisor.broker import EmbeddedBroker
 from app.supervisor.deployment import DataFolder, DeploymentState, make_scratch
 from app.supervisor.errors import AddressError, FlowFileError, PortInUseError, StartFailedError
 from app.supervisor.fleet import Fleet
 from app.supervisor.logs import Screen, tail
+from app.supervisor.process import ProcessSpec
 from app.supervisor.shards import Shards
 from app.supervisor.supervisor import Supervisor
 from compose.plan import Plan
 from compose.planning import load_plan
 from compose.render.procfile import procfile
+from compose.wire import presence
 from indexstore.errors import IndexStoreError
+from indexstore.filesystems import look_at
 from indexstore.migrations import migrate
 
 GIVE_UP_DEATHS = 4
 """A process that died so often before the deployment was ever ready will not run by itself."""
+BRIEF_S = 0.2
+"""How long the broker may take to forget a dead worker: others need looking after meanwhile."""
 LOOK_S = 1.0
 """How often it is looked whether an index has got, or shall get, another number of shards."""
 PROBE_S = 0.5
@@ -58,7 +68,8 @@ class Launch:
     def run(self, *, embed_broker: bool) -> None:
         """Run the deployment until a signal or a command ends it.
 
-        Raises: SupervisorError and compose's FlowError, before or while starting; nothing is left.
+        Raises: SupervisorError, compose's FlowError and the index store's errors, before or while
+            starting; nothing is left.
         """
         flow = plan_at(self._config.flow)
         if "port" not in self._config.model_fields_set:  # flag and environment go before the flow
@@ -66,6 +77,7 @@ class Launch:
         with self._held_folder() as lock:
             check_address(self._config.host, self._config.port)
             migrate(self._config.database_url)
+            look_at(self._config.blob_url)
             self._shards = Shards.declare(self._config.database_url, flow)
             scratch = make_scratch()
             self._control = scratch / "control.sock"
@@ -75,6 +87,7 @@ class Launch:
                 screen=self._screen,
                 keep_open=(lock,),
                 on_change=lambda _: self._write_state(),
+                on_death=self._withdraw,
             )
             self._supervisor, self._scratch = supervisor, scratch
             with supervisor:
@@ -155,6 +168,17 @@ class Launch:
             is_ready=self._is_ready,
             processes=tuple(self._supervisor.statuses()),
         )
+
+    def _withdraw(self, spec: ProcessSpec) -> None:
+        """Take back what a dead worker announced, so that nobody waits for it to expire."""
+        config = self._config
+        is_own = config.result_backend in ("", config.broker_url)
+        url = self._broker_url if is_own else config.result_backend
+        if not spec.node or not url.startswith(("redis", "valkey")):
+            return
+        client = redis.Redis.from_url(url, socket_timeout=BRIEF_S, retry=Retry(NoBackoff(), 0))
+        with client, contextlib.suppress(redis.RedisError):  # then it expires by itself
+            presence.withdraw(client, f"{spec.node}@{socket.gethostname()}")
 
     def _stop(self, _: Mapping[str, Any]) -> dict[str, Any]:
         self._supervisor.request_stop()

@@ -28,13 +28,17 @@ CHUNK_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """What to run: a name, a command, what its environment adds, and the queue it serves."""
+    """What to run: a name, a command, what its environment adds, and the queue it serves.
+
+    ``node`` is what a worker calls itself, but for the host.
+    """
 
     name: str
     command: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     queue: str = ""
     group: str = ""
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,11 @@ class Supervisor:
         grace_s: float = GRACE_S,
         keep_open: Sequence[int] = (),
         on_change: Callable[["Supervisor"], None] = lambda _: None,
+        on_death: Callable[[ProcessSpec], None] = lambda _: None,
     ) -> None:
         self._logs, self._scratch, self._screen = logs, scratch, screen
-        self._grace_s, self._keep_open, self._on_change = grace_s, tuple(keep_open), on_change
+        self._grace_s, self._keep_open = grace_s, tuple(keep_open)
+        self._on_change, self._on_death = on_change, on_death
         self._children: dict[str, Child] = {}
         self._selector = selectors.DefaultSelector()
         self._stop_signals = 0
@@ -197,6 +199,8 @@ class Supervisor:
             self._selector.unregister(child.pipe)
         self._unregister(child.reap())
         self._changed = True
+        if not child.retiring:
+            self._on_death(child.spec)
 
     def _patience(self, timeout_s: float) -> float:
         """Shorten a wait to the next moment at which a process may be started again."""

@@ -58,15 +58,8 @@ def _components(step: Step) -> dict[str, Any]:
 
 
 def _component(spec: ComponentSpec) -> dict[str, Any]:
-    parts = [_component(part) for part in spec.pipeline]
-    if parts and not spec.uses:
-        return {"uses": parts}
-    made: dict[str, Any] = {"uses": spec.uses}
-    if options := {**_plain(spec.options), **({"components": parts} if parts else {})}:
-        made["with"] = options
-    if spec.py_path:
-        made["py_path"] = list(spec.py_path)
-    return made
+    written = _plain(spec.written())
+    return written if isinstance(written, dict) else {"uses": written}
 
 
 def _plain(value: Any) -> Any:

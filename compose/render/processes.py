@@ -23,6 +23,7 @@ class Process:
     name: str
     argv: tuple[str, ...]
     queue: str | None = None
+    node: str = ""  # what a worker calls itself, but for the host
 
 
 def processes(plan: Plan) -> tuple[Process, ...]:
@@ -39,8 +40,9 @@ def worker(queue: str, number: int) -> Process:
     """Return the ``number``-th worker process of a queue; numbers begin at 1."""
     group = group_name(queue)
     name = group if number == 1 else f"{group}-{number}"
-    argv = ("celery", "-A", "app", "worker", "-Q", queue, "-n", f"{group}-{number}@%h")
-    return Process(name, argv, queue)
+    node = f"{group}-{number}"
+    argv = ("celery", "-A", "app", "worker", "-Q", queue, "-n", f"{node}@%h")
+    return Process(name, argv, queue, node)
 
 
 def group_name(queue: str) -> str:

@@ -31,8 +31,18 @@ def wanted_of(params: SearchParams) -> int:
     return params.offset + params.limit + params.slack
 
 
+def asked_of(params: SearchParams, plan: Plan) -> tuple[int, ...]:
+    """Return the places of the indexes that a search asks."""
+    return tuple(params.asked) or plan.asked(params.mode)
+
+
+def fuses(params: SearchParams, plan: Plan) -> bool:
+    """Tell whether the answers of several indexes become one ranking."""
+    return len(asked_of(params, plan)) > 1
+
+
 def depth_of(params: SearchParams, plan: Plan) -> int:
     """Return how many documents each shard sends, beside its spare ones."""
-    if not plan.fuses(params.mode):
+    if not fuses(params, plan):
         return max(params.offset + params.limit, plan.candidates)
     return max(windows(wanted_of(params)))

@@ -81,6 +81,8 @@ class SearchParams(Message):
     explain: bool = False
     trace: bool = False
     mode: Mode = "vector"
+    asked: tuple[int, ...] = ()  # indexes of the flow; all of the mode when empty
+    weights: Mapping[str, float] | None = None  # by index: how much it counts in this query
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ class QueryBatch(Message):
     """Queries on their way from the API to the shards.
 
     ``texts`` holds one text a query; ``preprocess`` adds ``chunk_texts`` with ``owners`` (the query
-    of each chunk) and ``weights``; ``encode`` replaces them by ``embeddings`` float32 (n, d).
+    of each chunk), ``weights`` and ``places``; ``encode`` replaces them by ``embeddings`` float32
+    (n, d).
     """
 
     batch_id: str
@@ -105,11 +108,12 @@ class QueryBatch(Message):
     stage: int = 0  # place in the plan's stages that handles it next
     modality: str = "text"
     texts: tuple[str, ...] = ()
-    media: tuple[bytes, ...] = ()  # one image, sound or film a query, when modality is not text
+    media: tuple[bytes | str, ...] = ()  # content, or blob, a query, when modality is not text
     chunk_texts: tuple[str, ...] = ()
     chunk_arrays: tuple[NDArray[Any], ...] = ()  # pixels, frames or samples a chunk
     owners: NDArray[np.int32] | None = None
     weights: NDArray[np.float32] | None = None
+    places: NDArray[np.float32] | None = None  # (n, 4), the box of each chunk of a picture
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     sent_at: float = 0.0  # epoch seconds at which the last stage handed it on
     spans: tuple[tuple[str, float, float], ...] = ()  # (stage, seconds in queue, seconds of work)
@@ -179,7 +183,8 @@ class Reply(Message):
     shards_ok: int = 0
     errors: tuple[str, ...] = ()
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    parts: tuple[Any, ...] = ()  # what each shard said to an inspection
+    weights: NDArray[np.float32] | None = None  # of the embeddings' rows
+    parts: tuple[Any, ...] = ()  # what each shard said to an inspection, or a media task brought
     spans: tuple[tuple[str, float, float], ...] = ()
     failed_stage: str | None = None
     failure: str | None = None
@@ -203,6 +208,20 @@ class Inspection(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class MediaTask(Message):
+    """Something that the API has a worker do with a medium: bring it, or make a preview of it."""
+
+    batch_id: str
+    reply_to: str
+    arguments: Mapping[str, Any]
+    deadline: float  # epoch seconds
+
+    def is_late(self) -> bool:
+        """Tell whether nobody waits for the answer any more."""
+        return time.time() >= self.deadline
+
+
+@dataclass(frozen=True, slots=True)
 class WordReport(Message):
     """What one shard of a full-text index tells the others: how rare words are in it.
 
@@ -218,7 +237,13 @@ class WordReport(Message):
 
 @dataclass(frozen=True, slots=True)
 class DocumentItem(Message):
-    """One document on its way from the ledger to the log."""
+    """One document on its way from the ledger to the log.
+
+    What is too large for a message lies in the store's scratch: ``pieces`` are runs of chunks,
+    each with the names of its ``arrays`` and, once it is encoded, of its ``rows`` by vector;
+    ``aside`` is the name of all embeddings. A document whose ``cursor`` is not None is not wholly
+    cut yet.
+    """
 
     doc_id: str
     content_version: int
@@ -229,10 +254,25 @@ class DocumentItem(Message):
     weights: NDArray[np.float32] | None = None
     spans: NDArray[np.int32] | NDArray[np.float32] | None = None
     chunk_texts: tuple[str, ...] = ()
+    tags: Mapping[str, Any] = field(default_factory=dict)  # what preprocessors found in it
     chunk_arrays: tuple[NDArray[Any], ...] = ()  # pixels, frames or samples a chunk
-    scratch: str | None = None  # where the arrays lie when they are too large to travel
+    pieces: tuple[Mapping[str, Any], ...] = ()
+    kept: NDArray[np.bool_] | None = None  # which rows of the pieces are chunks; None: all
+    cursor: Any = None  # where preprocessing goes on, or the name of its scratch
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    aside: str | None = None
     error: str | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Tell whether all its chunks are known."""
+        return self.positions is not None and self.cursor is None
+
+    def has_rows(self, vector: str) -> bool:
+        """Tell whether every chunk has its embedding of this name."""
+        if self.aside is not None or vector in self.embeddings:
+            return True
+        return bool(self.pieces) and all(vector in piece["rows"] for piece in self.pieces)
 
     def with_vector(self, vector: NDArray[np.float32]) -> DocumentItem:
         """Return the document with a vector that it brings: one chunk, nothing left to encode."""
@@ -259,6 +299,7 @@ class DocumentBatch(Message):
     group_size: int
     stage: int
     items: tuple[Mapping[str, Any], ...]  # DocumentItem as wire data
+    arrays: str | None = None  # the scratch that holds those of all items, when they are large
 
     def documents(self) -> list[DocumentItem]:
         """Return the items."""

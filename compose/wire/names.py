@@ -20,7 +20,11 @@ SNAPSHOT: Final = "gnes.snapshot"
 RESTORE: Final = "gnes.restore"
 
 FETCH: Final = "gnes.fetch"
+FETCH_MEDIUM: Final = "gnes.fetch.medium"
+PREVIEW: Final = "gnes.preview"
+
 FETCH_QUEUE: Final = "fetch"
+PREVIEW_QUEUE: Final = "preview"
 REDUCE_QUEUE: Final = "reduce"
 INDEX_QUEUE: Final = "index"
 BUILD_QUEUE: Final = "build"
@@ -71,6 +75,11 @@ def build_lease(collection: str, index: int, shard: int) -> str:
 def errand_lease(kind: str, collection: str) -> str:
     """Return the lease under which one worker does a job of a kind, such as a training."""
     return f"{kind}:{collection}"
+
+
+def tally_key(collection: str) -> str:
+    """Return the hash of what the components of ``collection`` have counted."""
+    return f"gnes:tally:{collection}"
 
 
 def log_channel(collection: str) -> str:

@@ -7,6 +7,7 @@ next heartbeat restores it.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +18,8 @@ from compose.wire import codec, names
 from compose.wire.codec import WireFormatError
 from compose.wire.messages import Message, Target
 
-MISSED_HEARTBEATS = 3  # a worker that missed as many is taken for dead
-OVERDUE_S = 1.5  # a heartbeat that is older hints at a worker in trouble
+MISSED_HEARTBEATS = 6  # a worker that missed as many is taken for dead
+OVERDUE_S = 0.75  # a heartbeat that is older hints at a worker in trouble
 PATIENCE_S = 1.0  # a broker that is silent for longer is taken for gone
 
 
@@ -163,10 +164,9 @@ class Directory:
         """Return the live workers that consume ``queue``."""
         return [worker for worker in self.workers if queue in worker.queues]
 
-    def responsive(self, queue: str) -> list[Announcement]:
-        """Return the workers on ``queue`` whose last heartbeat is not overdue."""
-        oldest = time.time() - OVERDUE_S
-        return [worker for worker in self.serving(queue) if worker.sent_at > oldest]
+    def silence_s(self, queue: str) -> float:
+        """Return the seconds since any worker on ``queue`` was heard of; infinite without one."""
+        return time.time() - max((one.sent_at for one in self.serving(queue)), default=-math.inf)
 
     def ready_shards(self) -> set[Target]:
         """Return every shard that some worker has loaded."""
@@ -176,6 +176,15 @@ class Directory:
             for shard in worker.shards
             if shard["ready"]
         }
+
+    def fresh_rows(self) -> dict[Target, int]:
+        """Return how many rows without a segment each shard has, where it has the fewest."""
+        found: dict[Target, int] = {}
+        for worker in self.workers:
+            for shard in worker.shards:
+                key, fresh = (shard["index"], shard["shard"], shard["of"]), int(shard["delta_rows"])
+                found[key] = min(found.get(key, fresh), fresh)
+        return found
 
     def shards_of(self, index: int) -> list[Target]:
         """Return the shards that serve an index of the flow."""

@@ -1,4 +1,4 @@
-"""Binary search: signs by Hamming distance (faiss), one bit each; or codes, one byte each."""
+"""Binary search: signs or bits by Hamming distance (faiss); or codes, one byte each."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,10 +20,10 @@ class BinaryEngine(Engine):
 
     With ip and cosine the signs only propose, as in every engine that loses bits: the shard
     scores the candidates again from the stored vectors. Codes of encoders such as PQ are bytes
-    that are equal or not; how much they differ says nothing.
+    that are equal or not; how much they differ says nothing. Those of Binarizer are bits.
     """
 
-    METRICS: ClassVar[frozenset[Metric]] = frozenset({"hamming", "bytes", "ip", "cosine"})
+    METRICS: ClassVar[frozenset[Metric]] = frozenset({"hamming", "bytes", "bits", "ip", "cosine"})
     OPTIONS: ClassVar[Mapping[str, Any]] = {}
 
     _index: Any
@@ -35,7 +35,7 @@ class BinaryEngine(Engine):
 
     @property
     def _bits(self) -> int:
-        return -(-self.dim // 8) * 8
+        return self.dim * 8 if self.metric == "bits" else -(-self.dim // 8) * 8
 
     def build(self, rows: Vectors, path: Path) -> None:
         """Write the signs of the rows, or the rows as bytes."""
@@ -45,7 +45,7 @@ class BinaryEngine(Engine):
             return
         index = faiss.IndexBinaryFlat(self._bits)
         for start in range(0, len(rows), 50_000):
-            index.add(_signs(rows[start : start + 50_000]))
+            index.add(self._packed(rows[start : start + 50_000]))
         faiss.write_index_binary(index, str(path))
 
     def open(self, path: Path) -> None:
@@ -65,10 +65,15 @@ class BinaryEngine(Engine):
         params = None
         if allowed is not None:
             params = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(allowed.packed))
-        unlike, rows = self._index.search(_signs(queries), limit, params=params)
-        scores = (1.0 - unlike / self.dim).astype(np.float32)
+        unlike, rows = self._index.search(self._packed(queries), limit, params=params)
+        compared = self._bits if self.metric == "bits" else self.dim
+        scores = (1.0 - unlike / compared).astype(np.float32)
         scores[rows < 0] = -np.inf
         return scores, rows
+
+    def _packed(self, rows: Vectors) -> NDArray[np.uint8]:
+        """Return the bits that are compared, eight to a byte."""
+        return rows.astype(np.uint8) if self.metric == "bits" else np.packbits(rows > 0, axis=1)
 
     def _search_bytes(
         self, queries: Vectors, limit: int, allowed: RowMask | None
@@ -85,7 +90,3 @@ class BinaryEngine(Engine):
         rows = np.concatenate([block for _, block in found])
         rows[scores == -np.inf] = -1
         return scores, rows
-
-
-def _signs(rows: Vectors) -> NDArray[np.uint8]:
-    return np.packbits(rows > 0, axis=1)

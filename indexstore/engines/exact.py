@@ -1,7 +1,7 @@
 """Exact search: every row is looked at, in one matrix product."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 
@@ -15,7 +15,7 @@ BLOCK_SCORES = 1 << 23  # scores held at a time: 32 MB
 class ExactEngine(Engine):
     """Compares a query with every row; the file is a plain .npy, memory-mapped."""
 
-    METRICS: ClassVar[frozenset[Metric]] = frozenset({"ip", "cosine", "l2", "hamming", "bytes"})
+    METRICS: ClassVar[frozenset[Metric]] = frozenset(get_args(Metric))
     is_exact: ClassVar[bool] = True
 
     _rows: Vectors

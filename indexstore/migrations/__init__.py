@@ -5,7 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from indexstore.database import Database, parse_url, revision_of
+from indexstore.database import Database, revision_of
+from indexstore.database_url import parse_url
 from indexstore.errors import SchemaVersionError
 from indexstore.schema import REVISION
 

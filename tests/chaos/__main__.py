@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.chaos.audit import RecoveryError
-from tests.chaos.bed import ENVIRONMENT, FLOW, ChaosError, run
+from tests.chaos.bed import ENVIRONMENT, LEARNING, ChaosError, run
 from tests.e2e.deployment import ROOT, deployed
 
 
@@ -18,7 +18,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of program and kills")
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--flow", type=Path, default=FLOW, help="flows/text.yml runs with MiniLM")
+    parser.add_argument(
+        "--flow", type=Path, default=LEARNING, help="flows/text.yml runs with MiniLM"
+    )
     parser.add_argument("--folder", type=Path, help="keep data and logs here")
     given = parser.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="gnes-chaos-"))

@@ -129,6 +129,21 @@ def _compare_shards(it: Deployment, documents: int) -> list[str]:
         time.sleep(0.1)
 
 
+#: Why a training or reindexing may end without having done its work.
+GOOD_REASONS = ("being encoded again", "given up: it ended")
+
+
+def compare_works(it: Deployment, works: Mapping[str, str]) -> list[str]:
+    """Return the trainings and reindexings that have not come to a good end."""
+    faults = []
+    for job_id, kind in works.items():
+        job = it.client.get(f"/v1/jobs/{job_id}").json()
+        is_good = any(reason in (job["error"] or "") for reason in GOOD_REASONS)
+        if job["state"] != "completed" and not is_good:
+            faults.append(f"{kind} {job_id}: {job['state']}, {job['error']}")
+    return faults
+
+
 def compare_jobs(it: Deployment, jobs: Mapping[str, int]) -> list[str]:
     """Return the jobs that have not ended, or whose numbers do not add up."""
     faults = []

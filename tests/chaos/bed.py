@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.chaos.audit import audit, compare_jobs, recover
-from tests.chaos.client import Client
+from tests.chaos.audit import audit, compare_jobs, compare_works, recover
+from tests.chaos.client import LESSON, Client, text_of
 from tests.chaos.model import Model
 from tests.chaos.victims import ROLES, kill
 from tests.e2e.deployment import Deployment
 
 FLOW = Path(__file__).with_name("chaos.yml")
+LEARNING = Path(__file__).with_name("learning.yml")
 CLIENTS = 2
 #: Small segments, windows and batches, so that everything happens often; short time-outs, so that
 #: what only they can mend is mended within a round.
@@ -52,6 +53,7 @@ class Tally:
     """What a run has done so far."""
 
     kills: Counter[str] = field(default_factory=Counter)
+    works: Counter[str] = field(default_factory=Counter)  # trainings and reindexings
     rounds: int = 0
     requests: int = 0
     unanswered: int = 0
@@ -68,10 +70,15 @@ def run(it: Deployment, seed: int, kills: int, say: Say) -> Tally:
     random = Random(f"kills of {seed}")
     models = [Model() for _ in range(CLIENTS)]
     tally = Tally()
+    learns = train(it, Random(f"training of {seed}"))
     while tally.kills.total() < kills:
         tally.rounds += 1
         few = min(random.randint(1, 3), kills - tally.kills.total())
-        _round(it, (seed, few, random), models, tally)
+        clients = [
+            Client(number, f"{seed}/{tally.rounds}/{number}", it, model, learns=learns)
+            for number, model in enumerate(models)
+        ]
+        _round(it, (seed, few, random), clients, tally)
         say(_line(tally, kills))
     faults = audit(it, models, all_ids=True)
     if faults:
@@ -79,14 +86,22 @@ def run(it: Deployment, seed: int, kills: int, say: Say) -> Tally:
     return tally
 
 
+def train(it: Deployment, random: Random) -> bool:
+    """Train what learns, so that documents can be encoded; tell whether anything does."""
+    path = f"/v1/collections/{it.collection}/train"
+    texts = [{"text": text_of(random)} for _ in range(LESSON)]
+    response = it.client.post(path, json=texts, params={"wait": "done"})
+    if "nothing to train" in response.text:
+        return False
+    response.raise_for_status()
+    return True
+
+
 def _round(
-    it: Deployment, dice: tuple[int, int, Random], models: list[Model], tally: Tally
+    it: Deployment, dice: tuple[int, int, Random], clients: list[Client], tally: Tally
 ) -> None:
     seed, few, random = dice
-    clients = [
-        Client(number, f"{seed}/{tally.rounds}/{number}", it, model)
-        for number, model in enumerate(models)
-    ]
+    models = [client.model for client in clients]
     for client in clients:
         client.start()
     killed = []
@@ -103,6 +118,8 @@ def _round(
     faults += audit(it, models, all_ids=False)
     for client in clients:
         faults += compare_jobs(it, client.jobs)
+        faults += compare_works(it, client.works)
+        tally.works.update(client.works.values())
     tally.kills.update(killed)
     tally.requests += sum(client.requests for client in clients)
     tally.unanswered += sum(client.unanswered for client in clients)
@@ -112,8 +129,9 @@ def _round(
 
 
 def _line(tally: Tally, kills: int) -> str:
+    waited_s, why = tally.slowest
     return (
         f"round {tally.rounds}: {tally.kills.total()} of {kills} kills, {tally.requests} requests "
-        f"({tally.unanswered} without an answer), {tally.documents} documents, all as they must "
-        f"be; slowest recovery {tally.slowest[0]:.1f} s, for {tally.slowest[1][:100]}"
+        f"({tally.unanswered} without an answer), {dict(tally.works)}, {tally.documents} "
+        f"documents, all as they must be; slowest recovery {waited_s:.1f} s, for {why[:100]}"
     )

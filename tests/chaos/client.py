@@ -17,24 +17,34 @@ from tests.e2e.deployment import Deployment
 MOST_DOCUMENTS = 220  # a client's; one search can then show all documents there are
 GRACE_S = 1.0  # beyond a request's own deadline
 WRITE_DEADLINE_S = 10.0
+LESSON = 60  # documents of a training
 WORDS = ("river", "stone", "engine", "orbit", "bread", "violin", "harbour", "winter", "ledger")
 GOOD = {200, 202}
 PARTLY = {429, 500, 503, 504, 507}  # no answer is known from these
 
 
+def text_of(random: Random) -> str:
+    """Return a few words."""
+    return " ".join(random.choices(WORDS, k=6))
+
+
 class Client:
     """Runs its program in a thread until stopped; keeps the model, and every fault it meets."""
 
-    def __init__(self, number: int, seed: str, it: Deployment, model: Model) -> None:
+    def __init__(
+        self, number: int, seed: str, it: Deployment, model: Model, *, learns: bool
+    ) -> None:
         self.model = model
         self.faults: list[str] = []
         self.jobs: dict[str, int] = {}
+        self.works: dict[str, str] = {}  # trainings and reindexings, by job
         self.requests = self.unanswered = 0
         self._prefix = f"c{number}"
         self._random = Random(seed)
         self._collection = f"/v1/collections/{it.collection}"
         self._http = httpx2.Client(base_url=it.url, timeout=40.0)
         self._dim = int(it.client.get("/v1/flow").json()["indexes"][0]["dim"])
+        self._learns = learns and number == 0  # one of the clients sees to that
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"client-{number}", daemon=True)
 
@@ -52,9 +62,10 @@ class Client:
 
     def _run(self) -> None:
         """Do one thing after the other, as the seed says."""
-        actions: list[tuple[Callable[[], None], int]] = [
+        actions: list[tuple[Callable[[], None], float]] = [
             (self._ingest, 4), (self._update, 3), (self._patch, 3), (self._delete, 2),
             (self._search_text, 4), (self._search_vector, 3), (self._pause, 2),
+            (self._train, 0.5 * self._learns), (self._reindex, 1.5 * self._learns),
         ]  # fmt: skip
         weights = [weight for _, weight in actions]
         with self._http:
@@ -137,6 +148,22 @@ class Client:
         if set(response.json()["deleted"]) != set(ids):
             self.faults.append(f"deleting {ids} found only {response.json()['deleted']}")
 
+    def _train(self) -> None:
+        """Have the flow's components learn anew, from documents that are not stored."""
+        texts = [{"text": text_of(self._random)} for _ in range(LESSON)]
+        self._work("train", texts)
+
+    def _reindex(self) -> None:
+        """Have everything encoded again; while it runs, or a training does, that is that."""
+        self._work("reindex", None)
+
+    def _work(self, kind: str, body: Any) -> None:
+        response = self._request(
+            "POST", f"/{kind}", WRITE_DEADLINE_S, also=(409,), json=body, params={"wait": "no"}
+        )
+        if response is not None and response.status_code in GOOD:
+            self.works[response.json()["id"]] = kind
+
     def _search_text(self) -> None:
         ids = self._pick(1)
         state = self.model.states[ids[0]] if ids else None
@@ -184,7 +211,7 @@ class Client:
         return self._random.sample(known, min(len(known), self._random.randint(1, most)))
 
     def _invent(self, doc_id: str) -> State:
-        words = " ".join(self._random.choices(WORDS, k=6))
+        words = text_of(self._random)
         text = f"Document {doc_id} of edition {self._random.randint(0, 10**9)}. It holds {words}."
         return State(text, {"group": self._random.randint(0, 5)}, self._random.choice([1.0, 2.0]))
 
@@ -195,6 +222,7 @@ class Client:
         deadline_s: float,
         *,
         after: Mapping[str, State | None] | None = None,
+        also: tuple[int, ...] = (),
         **rest: Any,
     ) -> httpx2.Response | None:
         """Send a request; None when nobody can know what became of it, which the model notes."""
@@ -212,7 +240,7 @@ class Client:
         took_s = time.monotonic() - started
         if took_s > deadline_s + GRACE_S:
             self.faults.append(f"{what} took {took_s:.1f} s, its deadline was {deadline_s:g} s")
-        if response is not None and response.status_code in GOOD:
+        if response is not None and response.status_code in {*GOOD, *also}:
             return response
         self._note(what, response, after)
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.bed import ENVIRONMENT, FLOW, run
+from tests.chaos.bed import ENVIRONMENT, LEARNING, run
 from tests.e2e.deployment import deployed
 
 SEED = 2
@@ -21,7 +21,7 @@ def test_nothing_is_lost_doubled_or_resurrected_whoever_is_killed(tmp_path: Path
     """
     said: list[str] = []
 
-    with deployed(tmp_path, FLOW, **ENVIRONMENT) as it:
+    with deployed(tmp_path, LEARNING, **ENVIRONMENT) as it:
         tally = run(it, SEED, KILLS, said.append)
 
     assert tally.kills.total() == KILLS

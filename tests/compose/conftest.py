@@ -45,6 +45,15 @@ COMPONENTS = (
     Component("encoder", "Normalizer", inputs=("embedding",)),
     Component("reducer", "avg"),
     Component(
+        "score", "WeightedChunk", ("WeightedChunkScoreFn",),
+        options=(Option("mode", "text", "multiply"),),
+    ),
+    Component(
+        "score", "Combined",
+        options=(Option("operands", "list of a component of kind score", required=True),),
+    ),
+    Component("score", "ScorePipeline", options=(Option("components", required=True),)),
+    Component(
         "reranker", "Reranker", options=(Option("mode", "Literal['fast', 'best']", "fast"),),
     ),
 )  # fmt: skip

@@ -4,6 +4,7 @@ import importlib
 
 import pytest
 
+from compose.builtin import CODES
 from compose.catalog import default_catalog
 from indexstore.engines.registry import ENGINES
 
@@ -18,3 +19,13 @@ def test_an_engine_s_options_are_those_of_its_class(name: str) -> None:
     assert component is not None
     listed = {option.name: option.default for option in component.options}
     assert {key: listed.get(key) for key in engine.OPTIONS} == dict(engine.OPTIONS)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_codes_an_engine_compares_are_those_of_its_class(name: str) -> None:
+    """Which encoders of codes may stand before an engine is what the engine can compare."""
+    module, _, kind = ENGINES[name].partition(":")
+    engine = getattr(importlib.import_module(module), kind)
+
+    codes = {"bytes", "bits", "buckets"}
+    assert CODES.get(name, frozenset()) == engine.METRICS & codes

@@ -424,3 +424,34 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path, catalog: Catalog) -> 
 
     with pytest.raises(FlowError, match="byte 6 is no UTF-8"):
         load_flow(path, catalog=catalog)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "index", "fits"),
+    [
+        ("{uses: PQ, with: {num_bytes: 8}}", "binary", True),
+        ("{uses: PQ, with: {num_bytes: 8}}", "exact", True),
+        ("{uses: PQ, with: {num_bytes: 8}}", "hnsw", False),
+        ("{uses: HashBits, with: {num_bytes: 8}}", "buckets", True),
+        ("{uses: HashBits, with: {num_bytes: 8}}", "binary", False),
+        ("Binarizer", "binary", True),
+        ("Binarizer", "buckets", False),
+        ("{uses: PCA, with: {dim: 8}}", "hnsw", True),
+        ("{uses: PCA, with: {dim: 8}}", "buckets", False),
+    ],
+)
+def test_codes_stand_before_an_index_that_can_compare_them(
+    tmp_path: Path, encoder: str, index: str, *, fits: bool
+) -> None:
+    """Codes of PQ are equal or not, bits differ in number: an engine of vectors takes neither."""
+    path = tmp_path / "flow.yml"
+    path.write_text(
+        f"services:\n- {{name: Encoder, uses: [Hashing, {encoder}]}}\n"
+        f"- {{name: Indexer, uses: {index}}}\n"
+    )
+
+    if fits:
+        load_flow(path)
+        return
+    with pytest.raises(FlowError, match=r"cannot compare|no bits in buckets"):
+        load_flow(path)

@@ -163,20 +163,20 @@ def test_gnes_s_document_indexers_are_the_ledger(plan: PlanText) -> None:
 
 
 def test_routers_of_gnes_say_how_to_score(plan: PlanText) -> None:
-    """A reducer's operation and an indexer's score functions become options of the reduction."""
+    """A reducer's operation and an indexer's score functions are those of that index."""
     found = plan(
         "services:\n- name: Preprocessor\n- name: Encoder\n- name: Indexer\n"
         "  yaml_path: !NumpyIndexer\n"
         "    parameters: {score_fn: !WeightedChunkScoreFn {parameters: {score_mode: sum}}}\n"
         "- {name: Router, yaml_path: '!Chunk2DocTopkReducer {parameters: {reduce_op: avg}}'}\n"
-        "- {name: Router, uses: Reranker, with: {mode: best}}\nscore: {weights: [1, 2]}\n"
+        "- {name: Router, uses: Reranker, with: {mode: best}}\nscore: {candidates: 20}\n"
     )
 
-    assert found.score == {
-        "score_fn": {"uses": "WeightedChunkScoreFn", "options": {"score_mode": "sum"}},
-        "reduce": "avg",
-        "weights": [1, 2],
-    }
+    (index,) = found.indexes
+    assert index.functions == {"score_fn": {"uses": "WeightedChunk", "with": {"mode": "sum"}}}
+    assert index.options == {"score": "avg"}
+    assert found.score == {"candidates": 20}
+    assert (found.rescores, found.candidates) == (True, 20)
     assert found.reducers == (ComponentSpec("Reranker", {"mode": "best"}),)
 
 
@@ -244,10 +244,14 @@ def test_a_collection_is_named_after_its_flow(name: str, collection: str) -> Non
         "{weights: {near: 1.0}}",
         "{weights: {indexer0: heavy}}",
         "{weights: {indexer0: -1}}",
+        "{weights: [1, 2]}",
+        "{rank_constant: 0}",
+        "{candidates: many}",
+        "{rerank: 1.5}",
     ],
 )
 def test_a_fusion_that_means_nothing_is_refused(plan: PlanText, score: str) -> None:
-    """An unknown way, an index that the flow lacks, a weight that is none."""
+    """An unknown way, an index that the flow lacks, a weight or a number that is none."""
     steps = "- {name: Encoder, uses: Hashing}\n- {name: Indexer, id: indexer0, uses: hnsw}\n"
 
     with pytest.raises(FlowError, match=r"score\."):

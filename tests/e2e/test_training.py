@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,29 @@ def test_after_the_swap_writes_go_to_the_new_generation(it: Deployment) -> None:
     assert "fresh" in it.ids("the tulip and the hedge and the blossom", limit=10)
 
 
+def test_a_token_reads_its_write_while_a_generation_is_swapped(it: Deployment) -> None:
+    """Before, during and after the swap a search with a write's token finds what was written."""
+    send(it, "train", texts(5), wait="done")
+    before = generation(it)
+    send(it, "reindex")
+    lost, written = [], 0
+    until = time.monotonic() + 60
+
+    while time.monotonic() < until:
+        written += 1
+        document = {"id": f"w{written}", "text": "the tulip and the hedge and the seed."}
+        token = it.index(document, wait="no")["token"]
+        found = it.ids(document["text"], token=token, limit=300, timeout_ms=20_000)
+        if document["id"] not in found:
+            lost.append(written)
+        if generation(it) > before and until - time.monotonic() > 2.0:
+            until = time.monotonic() + 2.0
+
+    assert generation(it) == before + 1
+    assert written > 10
+    assert lost == []
+
+
 def served(it: Deployment) -> set[int]:
     """Return the generations that the shards announce."""
     shards = it.client.get("/v1/shards").json()["shards"]
@@ -165,3 +189,15 @@ def gnes(it: Deployment, *arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "app.cli.main", *arguments, "--server", it.url],
         cwd=ROOT, env=it.environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
+
+
+def test_gnes_s_route_trains_on_files(it: Deployment) -> None:
+    """POST /train takes a form with a file a document, and answers in GNES's frame."""
+    files = [("docs", (f"{n}.txt", one["text"].encode())) for n, one in enumerate(texts(5))]
+
+    response = it.client.post("/train", params={"wait": "done", "timeout": 90}, files=files)
+
+    assert response.status_code == 200, response.text
+    assert response.json()["meta"] is None
+    result = response.json()["result"]
+    assert (result["kind"], result["state"], result["total"]) == ("train", "completed", 120)

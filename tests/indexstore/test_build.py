@@ -1,6 +1,7 @@
 """Builds happen when they pay, merge what is small or holed, and never harm each other."""
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ CONFIG = IndexConfig("v", engine="exact")
 
 
 @pytest.fixture
-def bed(tmp_path: Path) -> Bed:
-    """An empty collection."""
-    return Bed(tmp_path)
+def bed(tmp_path: Path, database_url: str) -> Iterator[Bed]:
+    """An empty collection, on either database."""
+    made = Bed(tmp_path, database_url)
+    yield made
+    made.ledger.close()
 
 
 def some(count: int, start: int = 0) -> dict[str, Stored]:

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +14,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from indexstore.database import Database, parse_url
+from indexstore.database import Database
+from indexstore.database_url import DRIVER, parse_url
 from indexstore.errors import (
     CollectionNotFoundError,
     ReadOnlyError,
@@ -24,6 +27,8 @@ from indexstore.migrations import alembic_config, migrate
 from indexstore.schema import REVISION, metadata
 from tests.indexstore.samples import C, accept, text_document
 from tests.servers.postgres import PostgresServer
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(database: Database) -> None:
@@ -105,6 +110,24 @@ def test_a_database_that_cannot_be_used_is_named(url: str, why: str) -> None:
 
     assert "GNES_DATABASE_URL" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_without_the_driver_of_postgresql_the_cure_is_named() -> None:
+    """Before anything is connected to; it is the one that the requirements pin."""
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from indexstore.database import Database\n"
+        "try: Database.open('postgresql://me:secret@127.0.0.1:1/gnes')\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+    assert said.startswith("MissingPackageError GNES_DATABASE_URL=postgresql://... needs")
+    assert f"pip install {DRIVER}" in said
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        assert DRIVER in (ROOT / name).read_text()
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -101,6 +101,18 @@ def test_after_a_wiped_broker_everything_is_published_again(ledger: Ledger) -> N
     assert [(p.document.doc_id, p.attempts) for p in again] == [("a", 1), ("b", 1), ("c", 1)]
 
 
+def test_what_is_under_way_is_told_by_the_end_of_its_lease(ledger: Ledger) -> None:
+    """The oldest first; what nobody has, or has had for too long, is not under way."""
+    accept(ledger, text_document("a"), text_document("b"), text_document("c"), lease_s=0)
+    ledger.lease(C, limit=1, lease_s=10, now=100)
+    ledger.lease(C, limit=1, lease_s=10, now=105)
+
+    found = [ledger.under_way(C, until=end, limit=9, now=106) for end in (109, 110, 120)]
+
+    assert found == [{}, {"a": 1}, {"a": 1, "b": 2}]
+    assert ledger.under_way(C, until=120, limit=9, now=112) == {"b": 2}
+
+
 def test_a_lease_can_be_prolonged(ledger: Ledger) -> None:
     """By who knows that the work goes on."""
     accept(ledger, text_document("a"), text_document("b"), lease_s=0)

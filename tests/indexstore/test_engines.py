@@ -7,12 +7,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from indexstore.codes import FIRST_BUCKET
 from indexstore.engines import create
-from indexstore.errors import EngineError
-from indexstore.model import IndexConfig
+from indexstore.errors import EngineError, PluginFileError
+from indexstore.model import Float32, IndexConfig
 from indexstore.query import ShardQuery
+from indexstore.scoring import relevance
 from indexstore.shard import Shard
-from tests.indexstore.engine_contract import EngineContract
+from indexstore.testing import DIM, ROWS, EngineContract
 from tests.indexstore.shard_bed import Bed, Stored, pairs
 
 
@@ -148,6 +150,158 @@ def test_a_metric_that_an_engine_lacks_is_refused() -> None:
     """HNSW compares no signs."""
     with pytest.raises(EngineError, match="metric 'hamming'"):
         create(IndexConfig("v", engine="hnsw", metric="hamming"), dim=4)
+
+
+def codes(rows: int, *, buckets: int) -> Float32:
+    """Return codes of bits: numbers of 8 buckets from 256 on, then six random bytes."""
+    rng = np.random.default_rng(3)
+    numbers = rng.integers(FIRST_BUCKET, FIRST_BUCKET + 8, (rows, buckets))
+    return np.hstack([numbers, rng.integers(0, 256, (rows, 6))]).astype(np.float32)
+
+
+class TestBits(EngineContract):
+    """Bits of bytes, as Binarizer packs them."""
+
+    name = "binary"
+    metrics = ("bits",)
+    recall: ClassVar[float] = 1.0
+
+    @pytest.fixture
+    def rows(self) -> Float32:
+        """Rows of random bytes, as wide as the suite's."""
+        return np.random.default_rng(3).integers(0, 256, (ROWS, DIM)).astype(np.float32)
+
+
+@pytest.mark.parametrize("engine", ["exact", "binary"])
+def test_bits_differ_or_do_not(tmp_path: Path, engine: str) -> None:
+    """0b1111 and 0b0111 differ in one bit of eight (GNES 14.5)."""
+    made = create(IndexConfig("v", engine=engine, metric="bits"), dim=1)
+    rows = np.array([[0b1111], [0b0111], [0b11110000]], np.float32)
+    made.build(rows, tmp_path / "bits")
+    made.open(tmp_path / "bits")
+
+    scores, found = made.search(rows[:1], 3)
+
+    assert (scores.tolist(), found.tolist()) == ([[1.0, 0.875, 0.0]], [[0, 1, 2]])
+
+
+def test_only_rows_of_the_query_s_buckets_are_searched(tmp_path: Path) -> None:
+    """Every row found shares a cluster with its query, all such rows are found, best first."""
+    rows = codes(500, buckets=2)
+    made = create(IndexConfig("v", engine="buckets", metric="buckets"), dim=8)
+    made.build(rows, tmp_path / "buckets")
+    made.open(tmp_path / "buckets")
+
+    scores, found = made.search(rows[:20], 500)
+
+    exact = relevance("buckets", rows[:20], rows)
+    together = (rows[:20, None, :2] == rows[None, :, :2]).any(axis=2)
+    for query in range(20):
+        mine = found[query][found[query] >= 0]
+        assert sorted(mine) == np.flatnonzero(together[query]).tolist()
+        assert scores[query, : len(mine)] == pytest.approx(exact[query, mine])
+        assert (np.diff(scores[query, : len(mine)]) <= 0).all()
+
+
+def test_what_shares_no_bucket_comes_last(tmp_path: Path) -> None:
+    """A shard gives as many hits as were asked for; those of other buckets have score 0."""
+    bed = Bed(tmp_path)
+    rows = codes(300, buckets=1)
+    bed.put({f"d{i:03}": Stored(rows[i : i + 1], np.ones(1, np.float32)) for i in range(300)})
+    config = IndexConfig("v", engine="buckets", metric="buckets")
+    bed.build(config)
+    shard = Shard.open(bed.place(config))
+
+    (hits,) = pairs(shard.search(ShardQuery.of(rows[:1], limit=300)))
+
+    expected = relevance("buckets", rows[:1], rows)[0]
+    assert hits[0] == ("d000", 1.0)
+    assert dict(hits) == {f"d{i:03}": pytest.approx(float(expected[i])) for i in range(300)}
+    assert hits[-1][1] == 0.0
+
+
+PLUG_IN = '''
+import numpy as np
+from indexstore.engines.base import Engine
+from indexstore.scoring import best_columns, relevance
+
+class Shortened(Engine):
+    """Compares the first half of the numbers only."""
+
+    OPTIONS = {"share": 0.5}
+
+    @property
+    def count(self):
+        return len(self._rows)
+
+    def build(self, rows, path):
+        with path.open("wb") as file:
+            np.save(file, rows[:, : int(self.dim * self.options["share"])])
+
+    def open(self, path):
+        self._rows = np.load(path)
+
+    def _search(self, queries, limit, allowed, *, effort):
+        scores = relevance(self.metric, queries[:, : self._rows.shape[1]], self._rows)
+        if allowed is not None:
+            scores[:, ~allowed.rows] = -np.inf
+        best, rows = best_columns(scores, limit)
+        rows[np.isneginf(best)] = -1
+        return best, rows
+'''
+
+
+@pytest.fixture(scope="module")
+def plug_in(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file that brings an engine."""
+    path = tmp_path_factory.mktemp("engine") / "shortened.py"
+    path.write_text(PLUG_IN)
+    return str(path)
+
+
+class TestPlugIn(EngineContract):
+    """An engine of a file of the operator's own keeps the contract, and its options are checked."""
+
+    name = "Shortened"
+    recall: ClassVar[float] = 0.3  # before the shard refines
+
+    @pytest.fixture
+    def config(self, plug_in: str) -> IndexConfig:
+        """The engine's configuration, with its file."""
+        return IndexConfig("v", engine=self.name, options={"share": 0.75}, py_path=(plug_in,))
+
+
+def test_a_plug_in_s_loss_the_shard_makes_good(tmp_path: Path, plug_in: str) -> None:
+    """Whatever an engine proposes is scored again exactly, and the file is built in a segment."""
+    bed = Bed(tmp_path)
+    rows = np.random.default_rng(2).standard_normal((2000, 16)).astype(np.float32)
+    bed.put({f"d{i}": Stored(rows[i : i + 1], np.ones(1, np.float32)) for i in range(2000)})
+    config = IndexConfig("v", engine="Shortened", options={"share": 0.9}, py_path=(plug_in,))
+    bed.build(config)
+    shard = Shard.open(bed.place(config))
+
+    found = pairs(shard.search(ShardQuery.of(rows[:20], limit=1)))
+
+    assert [hits[0][0] for hits in found] == [f"d{i}" for i in range(20)]
+    assert [hits[0][1] for hits in found] == pytest.approx([1.0] * 20)
+
+
+def test_a_broken_plug_in_shows_its_traceback(tmp_path: Path) -> None:
+    """The error names the file and the line that raised."""
+    broken = tmp_path / "broken.py"
+    broken.write_text("x = 1\nraise RuntimeError('no such library')\n")
+
+    with pytest.raises(PluginFileError, match=r"(?s)broken\.py.*line 2.*no such library"):
+        create(IndexConfig("v", engine="Mine", py_path=(str(broken),)), dim=4)
+
+
+def test_an_unfinished_engine_says_what_it_lacks(tmp_path: Path) -> None:
+    """A class without its verbs is refused by name."""
+    half = tmp_path / "half.py"
+    half.write_text("from indexstore.engines.base import Engine\nclass Half(Engine): pass\n")
+
+    with pytest.raises(EngineError, match="it lacks _search, build, count, open"):
+        create(IndexConfig("v", engine="Half", py_path=(str(half),)), dim=4)
 
 
 @pytest.mark.parametrize("engine", ["exact", "binary"])

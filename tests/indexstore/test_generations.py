@@ -5,9 +5,11 @@ import pytest
 from indexstore.generations import Generations
 from indexstore.ledger import Ledger
 from indexstore.log import Log
+from indexstore.manifest import Manifest
 from indexstore.model import Artefact, Job
 from indexstore.upkeep import referenced_blobs
-from tests.indexstore.samples import EVERYTHING, C, accept, append, encoded, text_document
+from tests.indexstore.invariants import replayed
+from tests.indexstore.samples import EVERYTHING, C, accept, append, encoded, tail, text_document
 
 
 @pytest.fixture
@@ -115,6 +117,57 @@ def test_a_rewrite_that_the_new_generation_has_is_live_at_once(
     stored = ledger.get(C, "a")
     assert stored is not None
     assert (stored.state, stored.live_version) == ("indexed", newer)
+
+
+def test_a_patch_of_a_rewrite_reaches_the_generation_that_has_it(
+    ledger: Ledger, log: Log, generations: Generations
+) -> None:
+    """Tags that changed while only the next generation had the new content are those it serves."""
+    store(ledger, log, "a")
+    (newer,) = accept(ledger, text_document("a", "new")).versions
+    append(log, encoded("a", newer), generation=2)
+
+    patched = ledger.patch(C, "a", tags={"lang": "en"})
+
+    append(log, encoded("a", newer))
+    assert generations.swap(C, 2, job_id=reindexing(ledger).id)
+    for number in (1, 2):
+        *_, last = tail(log, generation=number)
+        assert (last.op, last.version, last.tags) == ("upsert", patched, {"lang": "en"})
+
+
+def test_a_patch_makes_no_old_content_the_newest(
+    ledger: Ledger, log: Log, manifest: Manifest, generations: Generations
+) -> None:
+    """Folding a patch into the rows leaves a content that is past behind, and to be encoded."""
+    versions = store(ledger, log, "a")
+    append(log, encoded("a", versions["a"]), generation=2)
+    store(ledger, log, "a")
+    ledger.patch(C, "a", tags={"lang": "en"})
+
+    manifest.purge(C, grace_s=0, keep_seqs=0, delete_files=lambda _segment: None)
+
+    assert generations.missing(C, 2) == 1
+    assert not generations.swap(C, 2, job_id=reindexing(ledger).id)
+
+
+def test_a_content_that_was_never_shown_and_is_past_is_encoded_again(
+    ledger: Ledger, log: Log, generations: Generations
+) -> None:
+    """Whoever swaps all the same hides it until the newest is there; no reader finds it."""
+    store(ledger, log, "a")
+    (second,) = accept(ledger, text_document("a", "second")).versions
+    append(log, encoded("a", second), generation=2)
+    (third,) = accept(ledger, text_document("a", "third")).versions
+    to_encode = generations.missing_documents(C, 2, after="", limit=9)
+
+    assert generations.swap(C, 2, job_id=reindexing(ledger).id)
+
+    assert [one.content_version for one in to_encode] == [third]
+    assert ledger.live(C, ["a"]) == {}
+    assert replayed(tail(log, generation=2)) == {}
+    assert append(log, encoded("a", third), generation=2).indexed == 1
+    assert replayed(tail(log, generation=2)) == {"a": third}
 
 
 def test_what_cannot_be_encoded_anew_is_told(

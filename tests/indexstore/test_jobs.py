@@ -1,9 +1,12 @@
 """Jobs end when the ledger says so."""
 
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from indexstore.documents import row_of
 from indexstore.errors import InvalidCursorError, JobNotFoundError
 from indexstore.ledger import Ledger
 from indexstore.log import Log
@@ -92,6 +95,29 @@ def test_a_job_can_grow(ledger: Ledger, log: Log) -> None:
     assert second.job_id == first.job_id
     assert (job.total, job.state, job.token) == (2, "running", 2)
     assert job.counts == {"indexed": 1, "queued": 1, "superseded": 0}
+
+
+def test_a_job_that_is_growing_is_not_closed(ledger: Ledger, log: Log) -> None:
+    """Also when it is judged just before the documents that make it grow are committed."""
+    first = store(ledger, log, text_document("a"))
+    row = row_of(text_document("b"))
+    job = {
+        "id": first.job_id, "collection": C, "kind": "index", "state": "running", "total": 1,
+        "token": 2, "reply_to": None, "created_at": 1.0, "idempotency_key": None,
+        "payload_hash": None,
+    }  # fmt: skip
+
+    with ThreadPoolExecutor(1) as pool:
+        with ledger.database.writing() as connection:
+            connection.execute(ledger._open_job(), job)
+            ledger._store(connection, [row], [2], job, lease_s=0)
+            closing = pool.submit(ledger.close_jobs)
+            time.sleep(0.3)  # it has judged by now, and waits for the lock
+        closed = closing.result()
+
+    assert closed == []
+    assert ledger.job(first.job_id).state == "running"
+    assert ledger.job(first.job_id).counts == {"indexed": 1, "queued": 1, "superseded": 0}
 
 
 def test_jobs_of_another_kind_end_by_their_doers_word(ledger: Ledger) -> None:

@@ -50,6 +50,7 @@ class History(RuleBasedStateMachine):
         self.contents: list[tuple[str, int]] = []  # all that were ever sent to an encoder
         self.versions = 0
         self.seq = 0
+        self.generation = 1
         self.reader: dict[str, tuple[int, dict[str, int]]] = {}
 
     @rule(ids=st.lists(IDS, max_size=4), tags=TAGS)
@@ -106,7 +107,9 @@ class History(RuleBasedStateMachine):
         batch = data.draw(st.lists(st.sampled_from(self.contents), max_size=4))
         chunks, error = (None, "broken") if fails else (chunks_of(), None)
         self.log.append(
-            self.name, [EncodedDocument(*content, chunks, error) for content in batch], generation=1
+            self.name,
+            [EncodedDocument(*content, chunks, error) for content in batch],
+            generation=self.generation,
         )
         for doc_id, content_version in batch:
             old = self.known.get(doc_id)

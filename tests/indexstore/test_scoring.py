@@ -1,5 +1,7 @@
 """Scores: higher is better, the same bits wherever a row lies, and reductions by name."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,26 @@ def test_a_row_is_scored_the_same_in_any_company() -> None:
     ]
 
     assert together.tolist() == alone
+
+
+@pytest.mark.parametrize("metric", get_args(Metric))
+def test_pairs_are_scored_the_same_in_blocks(metric: Metric) -> None:
+    """Blocks change no bit of any score, whatever the metric."""
+    rng = np.random.default_rng(6)
+    rows = rng.integers(0, 300, (40, 5)).astype(np.float32)
+    rows[:, 0] = 256 + rng.integers(0, 3, 40) if metric == "buckets" else rows[:, 0] % 256
+    rows[:, 1:] %= 256
+    asked, stored = rng.integers(0, 40, (2, 1300))
+
+    blocks = pair_relevance(metric, rows, asked, rows, stored)
+    one_by_one = [
+        pair_relevance(metric, rows, asked[i : i + 1], rows, stored[i : i + 1])[0]
+        for i in range(len(asked))
+    ]
+
+    assert blocks.tolist() == one_by_one
+    table = relevance(metric, rows, rows)[asked, stored]
+    assert blocks == pytest.approx(table, rel=1e-5, abs=1e-6)
 
 
 def test_runs_are_reduced_by_name() -> None:

@@ -14,20 +14,27 @@ RATE = 10  # frames a second of films made here
 
 
 def film(
-    scenes: Sequence[int], *, length: int = 20, codec: str = "mpeg4", picture: Any = drawn
+    scenes: Sequence[int],
+    *,
+    length: int = 20,
+    codec: str = "mpeg4",
+    container: str = "",
+    picture: Any = drawn,
 ) -> bytes:
     """Return a film: for each seed a still scene of so many frames."""
     file = io.BytesIO()
-    with av.open(file, "w", format="mp4" if codec != "ffv1" else "matroska") as container:
-        stream: Any = container.add_stream(codec, rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+    kind = container or ("mp4" if codec != "ffv1" else "matroska")
+    with av.open(file, "w", format=kind) as made:
+        stream: Any = made.add_stream(codec, rate=RATE if codec != "mpeg2video" else 25)
+        stream.width, stream.height = 96, 64
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.bit_rate = 2_000_000
         for seed in scenes:
             frame = av.VideoFrame.from_ndarray(picture(96, 64, seed=seed), format="rgb24")
             for _ in range(length):
                 frame.pts = None
-                container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+                made.mux(stream.encode(frame))
+        made.mux(stream.encode())
     return file.getvalue()
 
 

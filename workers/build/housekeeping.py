@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
-from contextlib import suppress
 
 from compose.wire import names
 from indexstore.blobs import Blobs
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
 from indexstore.upkeep import UpkeepPolicy, referenced_blobs, tidy
+from workers.leasing import held
 from workers.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -19,7 +18,7 @@ logger = logging.getLogger(__name__)
 _FIRST_S = 20.0  # a worker that is restarted again and again must not tidy each time
 _MEDIA_AGE_S = 24 * 3600.0  # an upload may wait as long for the write that refers to it
 _ORPHAN_AGE_S = 3_600.0  # no build takes as long: an older folder without a row has no builder
-_LEASE_TTL_S = 600.0  # longer than a round; a housekeeper that died is replaced after it
+_SWEEP_S = 1_800.0  # between two looks through whole stores; what they take is older by far
 
 
 class Housekeeper(threading.Thread):
@@ -28,7 +27,7 @@ class Housekeeper(threading.Thread):
     def __init__(self, state: Runtime) -> None:
         super().__init__(name="housekeeper", daemon=True)
         self._state = state
-        self._owner = str(uuid.uuid4())
+        self._sweep_at = 0.0
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -49,15 +48,9 @@ class Housekeeper(threading.Thread):
                 logger.exception("housekeeper: trying again")
 
     def _round(self) -> None:
-        state = self._state
-        lease = f"upkeep:{state.collection}"
-        if not state.ledger.take_lease(lease, self._owner, _LEASE_TTL_S):
-            return
-        try:
-            self._tidy()
-        finally:
-            with suppress(IndexStoreError):
-                state.ledger.drop_lease(lease, self._owner)
+        with held(self._state, f"upkeep:{self._state.collection}") as is_ours:
+            if is_ours:
+                self._tidy()
 
     def _tidy(self) -> None:
         state = self._state
@@ -73,13 +66,22 @@ class Housekeeper(threading.Thread):
                 keep_seqs=int(state.settings["log_keep_seqs"]),
             ),
         )
+        logger.debug("housekeeper: %s", purged)
+        if time.monotonic() >= self._sweep_at:
+            self._sweep_at = time.monotonic() + _SWEEP_S
+            self._sweep(blobs)
+
+    def _sweep(self, blobs: Blobs) -> None:
+        """Delete segments that nobody published, and media that nothing refers to."""
+        state = self._state
         listed = state.manifest.all_segments(state.collection, live_only=False)
         known = {segment.path for segment in listed}
         blobs.sweep(state.collection, known, age_s=_ORPHAN_AGE_S)
         if state.plan.takes_media or state.plan.learners:
             kept = referenced_blobs(state.ledger)
-            state.media.collect(kept, older_than=time.time() - _MEDIA_AGE_S)
-        logger.debug("housekeeper: %s", purged)
+            before = time.time() - _MEDIA_AGE_S
+            state.media.collect(kept, older_than=before)
+            state.media.scratch.collect(older_than=before)
 
     def _is_building(self) -> bool:
         state = self._state

@@ -14,6 +14,7 @@ from compose.plan import StagePlan
 from workers.component import Chunk, Source, Trainable
 from workers.errors import ContentError, TrainingError
 from workers.runtime import Runtime, branch_of
+from workers.sources import medium_of
 
 logger = logging.getLogger(__name__)
 
@@ -147,8 +148,7 @@ def _cut(state: Runtime, modality: str, content: Mapping[str, Any]) -> list[Chun
     if modality == "text":
         source = Source("text", text=content.get("text"))
     else:
-        blob = str(content[modality]["blob"])
-        source = Source(modality, data=state.media.get(blob))  # type: ignore[arg-type]  # the API checked it
+        source = medium_of(state, modality, str(content[modality]["blob"]))
     for stage in state.plan.stages_of("preprocess"):
         if stage.component(modality) is not None:
             made: list[Chunk] = state.component(stage, modality).apply(source)

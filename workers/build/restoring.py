@@ -81,7 +81,7 @@ def _require_vectors_that_fit(
     cure = "restore it with `encode`, which encodes its documents again"
     if info.fingerprint != state.plan.fingerprint:
         raise RestoreError(info.name, f"another flow has encoded it; {cure}")
-    if info.lineage == state.lineage(state.generation()):
+    if info.lineage and info.lineage == state.lineage(state.generation()):
         return
     if state.generations.shown(state.collection):
         raise RestoreError(info.name, f"components have learnt something else since; {cure}")

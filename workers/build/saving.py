@@ -48,7 +48,7 @@ def save(state: Runtime, job: Job) -> None:
             name=name,
             collection=state.collection,
             fingerprint=state.plan.fingerprint,
-            lineage=state.lineage(generation),
+            lineage=state.lineage(generation) or "",
             documents=documents,
             encoded=encoded,
             size_bytes=size + media_bytes,

@@ -50,12 +50,24 @@ def train(order: Mapping[str, Any]) -> None:
 
 def _train(state: Runtime, job: Job) -> None:
     """Train, keep what was learnt, and end the job."""
+    generation = state.generations.learnt_by(state.collection, job.id)
+    if generation is None:  # else a worker died between keeping and ending
+        generation = _learn(state, job)
+    if generation is None:
+        return
+    # Without documents there is nothing to encode again: the new generation serves at once.
+    state.generations.swap(state.collection, generation, job_id=job.id)
+    state.ledger.finish_job(job.id, "completed")
+
+
+def _learn(state: Runtime, job: Job) -> int | None:
+    """Train and keep what was learnt; return the generation that it is for, None if cancelled."""
     generation = _generation(state)
     documents = codec.loads(state.media.get(str(job.payload)))
     started = time.time()
     lessons = learn(state, documents, generation)
     if state.ledger.job(job.id).finished_at is not None:
-        return  # cancelled meanwhile
+        return None  # cancelled meanwhile
     state.generations.keep_artefacts(
         state.collection, [_kept(state, lesson, job, generation) for lesson in lessons]
     )
@@ -66,9 +78,7 @@ def _train(state: Runtime, job: Job) -> None:
         time.time() - started,
         generation,
     )
-    # Without documents there is nothing to encode again: the new generation serves at once.
-    state.generations.swap(state.collection, generation, job_id=job.id)
-    state.ledger.finish_job(job.id, "completed")
+    return generation
 
 
 def _generation(state: Runtime) -> int:

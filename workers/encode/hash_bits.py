@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from indexstore.codes import FIRST_BUCKET
 from workers.component import State
 from workers.encode.kmeans import centroids_of, nearest
 from workers.encode.transform import TrainedTransform, require_width
@@ -14,9 +15,10 @@ _SEED = 20191113
 
 
 class HashBits(TrainedTransform):
-    """Cluster numbers and random-projection bytes, for hash-bucket indexes.
+    """Cluster numbers and random-projection bytes, for an index of buckets.
 
-    A row is num_idx cluster numbers followed by num_bytes bytes of num_bits bits each, uint32.
+    A row is num_idx cluster numbers, counted from 256 on so that no byte is mistaken for one,
+    followed by num_bytes bytes of num_bits bits each, uint32.
 
     Args:
         num_bytes: bytes of bits a vector becomes; the input's dimension is a multiple of it.
@@ -29,6 +31,7 @@ class HashBits(TrainedTransform):
     aliases: ClassVar[tuple[str, ...]] = ("HashEncoder",)
     former_options: ClassVar[dict[str, str | None]] = {"kmeans_clusters": "clusters"}
     dtype = "uint32"
+    metric = "buckets"
 
     def __init__(
         self,
@@ -77,7 +80,8 @@ class HashBits(TrainedTransform):
         mean, projections = self._learnt["mean"], self._learnt["projections"]
         require_width(rows, len(mean), self.title)
         scaled = (np.asarray(rows, np.float32) - mean) / self._learnt["scale"]
-        buckets = [nearest(scaled, centroids) for centroids in self._learnt["centroids"]]
+        clusters = [nearest(scaled, centroids) for centroids in self._learnt["centroids"]]
+        buckets = [FIRST_BUCKET + numbers for numbers in clusters]
         bits = np.einsum("nd,bdk->nbk", scaled, projections, optimize=True) > 0
         values = bits @ (1 << np.arange(self.num_bits, dtype=np.uint32))
         return np.column_stack([*buckets, values]).astype(np.uint32)

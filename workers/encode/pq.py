@@ -32,6 +32,7 @@ class PQ(TrainedTransform):
     former_options: ClassVar[dict[str, str | None]] = {"cluster_per_byte": "clusters"}
     dim_option = "num_bytes"
     dtype = "uint8"
+    metric = "bytes"
 
     def __init__(self, *, num_bytes: int, clusters: int = MAX_CLUSTERS) -> None:
         if num_bytes < 1:

@@ -31,6 +31,7 @@ class Quantizer(TrainedTransform):
     aliases: ClassVar[tuple[str, ...]] = ("QuantizerEncoder",)
     former_options: ClassVar[dict[str, str | None]] = {"cluster_per_byte": "clusters"}
     dtype = "uint8"
+    metric = "bytes"
 
     def __init__(
         self,

@@ -63,6 +63,7 @@ class Binarizer(Transform):
 
     aliases: ClassVar[tuple[str, ...]] = ("BinaryEncoder",)
     dtype = "uint8"
+    metric = "bits"
 
     def __init__(self, *, threshold: float = 0.0) -> None:
         self.threshold = threshold

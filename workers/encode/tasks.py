@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
@@ -15,17 +16,20 @@ from numpy.typing import NDArray
 from compose.plan import StagePlan
 from compose.wire import names
 from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch
+from indexstore.errors import IndexStoreError, InvalidVectorError
 from indexstore.vectors import require_finite
 from workers import carrying
 from workers.answering import as_query_stage
 from workers.component import Chunk, Encoder
 from workers.embedding_cache import remember
-from workers.errors import NotTrainedError
+from workers.errors import ContentError, NotTrainedError
 from workers.giving_back import as_document_stage
 from workers.handing_on import hand_on_documents, hand_on_query
 from workers.runtime import Runtime, runtime
 
 logger = logging.getLogger(__name__)
+
+TURN_S = 0.4  # that a query waits at most behind one document's pieces
 
 
 @shared_task(name=names.ENCODE_QUERY)
@@ -44,14 +48,22 @@ def _encode_documents(batch: DocumentBatch) -> None:
     state = runtime()
     stage = state.plan.stages[batch.stage]
     items = _encode_items(state, stage, batch.documents(), batch.generation)
-    last = batch.stage + 1 == len(state.plan.stages)
-    if last:
-        items = [carrying.emptied(item) for item in items]
-        remember(state, items, batch.generation)
-    hand_on_documents(
-        state,
-        replace(batch, stage=batch.stage + 1, items=tuple(item.to_wire() for item in items)),
-    )
+    ready = [_is_ready(state, stage, item) for item in items]
+    items = [
+        carrying.emptied(state, item) if done else item
+        for item, done in zip(items, ready, strict=True)
+    ]
+    remember(state, list(compress(items, ready)), batch.generation)
+    items = [carrying.lightened(state, item) for item in items]
+    hand_on_documents(state, replace(batch, items=tuple(item.to_wire() for item in items)))
+
+
+def _is_ready(state: Runtime, stage: StagePlan, item: DocumentItem) -> bool:
+    """Tell whether nothing is left to encode of a document."""
+    later = state.plan.stages[stage.index + 1 :]
+    if item.error is not None or any(one.component(item.modality) for one in later):
+        return False
+    return item.aside is None and item.has_rows(stage.vector)
 
 
 def _encode_queries(batch: QueryBatch, started: float) -> None:
@@ -107,6 +119,7 @@ def _encode_one_by_one(
         batch,
         owners=owners[kept],
         weights=np.asarray(batch.weights)[kept],
+        places=None if batch.places is None else batch.places[kept],
         chunk_texts=tuple(compress(batch.chunk_texts, kept.tolist())),
         chunk_arrays=tuple(compress(batch.chunk_arrays, kept.tolist())),
         embeddings={name: matrix[kept] for name, matrix in batch.embeddings.items()},
@@ -118,10 +131,14 @@ def _encode_one_by_one(
 def _embedded(encoder: Encoder, chunks: Sequence[Chunk]) -> NDArray[Any]:
     """Return the chunks' rows.
 
-    Raises:   InvalidVectorError: the encoder made a NaN or an infinity of one.
+    Raises:   ContentError: the encoder made a NaN or an infinity of one.
     """
     rows = np.asarray(encoder.encode(chunks))
-    require_finite(rows)
+    try:
+        require_finite(rows)
+    except InvalidVectorError as error:
+        cure = "the encoder cannot cope with it: leave it out, or choose another encoder"
+        raise ContentError(f"{type(encoder).__name__}: {error.reason}", cure) from error
     return rows
 
 
@@ -133,24 +150,34 @@ def _chunks(
         rows = source.embeddings[stage.reads]
         return [Chunk(position, array=row) for position, row in enumerate(rows)]
     if arrays:
-        return [Chunk(position, array=array) for position, array in enumerate(arrays)]
+        return _chunks_of(arrays)
     return [Chunk(position, text=text) for position, text in enumerate(source.chunk_texts)]
+
+
+def _chunks_of(arrays: Sequence[NDArray[Any]]) -> list[Chunk]:
+    return [Chunk(position, array=array) for position, array in enumerate(arrays)]
 
 
 def _encode_items(
     state: Runtime, stage: StagePlan, items: list[DocumentItem], generation: int
 ) -> list[DocumentItem]:
-    """Return the items with their embeddings; a batch that fails is tried again one by one."""
+    """Return the items with their embeddings; a batch that fails is tried again one by one.
+
+    Of those that have pieces, as many are encoded as fit into a turn.
+    """
     todo = [
         item
         for item in items
         if item.error is None
-        and stage.vector not in item.embeddings
+        and not item.has_rows(stage.vector)
         and stage.component(item.modality) is not None
     ]
-    done: dict[str, DocumentItem] = {}
-    for modality in dict.fromkeys(item.modality for item in todo):
-        group = [item for item in todo if item.modality == modality]
+    done = {
+        item.doc_id: _encode_pieces(state, stage, item, generation) for item in todo if item.pieces
+    }
+    small = [item for item in todo if not item.pieces]
+    for modality in dict.fromkeys(item.modality for item in small):
+        group = [item for item in small if item.modality == modality]
         try:
             done.update(_encode_group(state, stage, group, generation))
         except Exception as error:
@@ -168,9 +195,7 @@ def _encode_group(
     state: Runtime, stage: StagePlan, group: Sequence[DocumentItem], generation: int
 ) -> dict[str, DocumentItem]:
     encoder: Encoder = state.component(stage, group[0].modality, generation)
-    chunks = [
-        chunk for item in group for chunk in _chunks(stage, item, carrying.unload(state, item))
-    ]
+    chunks = [chunk for item in group for chunk in _chunks(stage, item, item.chunk_arrays)]
     rows = _embedded(encoder, chunks)
     ends = np.cumsum([0 if item.positions is None else len(item.positions) for item in group])
     parts = np.split(rows, ends[:-1])
@@ -178,3 +203,32 @@ def _encode_group(
         item.doc_id: replace(item, embeddings={**item.embeddings, stage.vector: part})
         for item, part in zip(group, parts, strict=True)
     }
+
+
+def _encode_pieces(
+    state: Runtime, stage: StagePlan, item: DocumentItem, generation: int
+) -> DocumentItem:
+    """Return the item with the embeddings of its next pieces; one piece is held at a time."""
+    end = time.monotonic() + TURN_S
+    pieces = list(item.pieces)
+    try:
+        encoder: Encoder = state.component(stage, item.modality, generation)
+        for place, piece in enumerate(pieces):
+            if stage.vector in piece["rows"]:
+                continue
+            arrays: Sequence[NDArray[Any]] = (
+                carrying.unload(state, piece)
+                if stage.reads is None
+                else list(carrying.rows_of(state, piece, stage.reads))
+            )
+            rows = _embedded(encoder, _chunks_of(arrays))
+            pieces[place] = carrying.with_rows(state, piece, stage.vector, rows)
+            if time.monotonic() >= end:
+                break
+    except IndexStoreError:
+        raise  # the store's fault, not the document's: it is sent again
+    except Exception as error:
+        logger.exception("encode: document %s failed", item.doc_id)
+        carrying.drop(state, replace(item, pieces=tuple(pieces)))
+        return replace(item, error=f"encode: {error}", pieces=())
+    return replace(item, pieces=tuple(pieces))

@@ -17,7 +17,8 @@ from workers.runtime import Runtime
 logger = logging.getLogger(__name__)
 
 _PATIENCE_S = 300.0  # without a segment or a builder at work: then the change serves without
-_AGAIN_S = 30.0  # before a build that nobody works on is ordered once more
+_AGAIN_S = 5.0  # before a build that nobody works on is ordered once more; each time later
+_LONGEST_PAUSE_S = 60.0
 _FEW_DOCUMENTS = 1_000  # are scanned in less time than a segment takes
 
 
@@ -30,6 +31,7 @@ class Building:
     left: set[Target] = field(default_factory=set)
     until: float = 0.0
     again_at: float = 0.0
+    pause_s: float = _AGAIN_S
 
     @classmethod
     def of(cls, state: Runtime, targets: Iterable[Target], generation: int) -> Building:
@@ -48,23 +50,24 @@ class Building:
         if not self.until or builds or len(self.left) < before:
             self.until = now + _PATIENCE_S
         if not builds and now >= self.again_at:
-            self.again_at = now + _AGAIN_S
+            self.again_at = now + self.pause_s
+            self.pause_s = min(2 * self.pause_s, _LONGEST_PAUSE_S)
             for target in sorted(self.left):
-                self._order(state, target)
+                self._order(target)
         if now >= self.until:
             logger.warning("%d segments were not built; their shards read the log", len(self.left))
             return True
         return False
 
     def _is_built(self, state: Runtime, target: Target) -> bool:
+        """Tell whether there are segments in the shard's own bounds, whatever others cover."""
         place = state.place(target, self.generation)
         own = [info for info in place.segments() if info.slots == place.slots]
         return coverage(own, place.slots).seq(place.slots) >= self.up_to
 
-    def _order(self, state: Runtime, target: Target) -> None:
+    def _order(self, target: Target) -> None:
         order = {
-            "collection": state.collection, "target": target, "generation": self.generation,
-            "covered_seq": self.up_to,
+            "target": target, "generation": self.generation, "covered_seq": self.up_to,
         }  # fmt: skip
         call = Call(names.BUILD, names.BUILD_QUEUE, order)
         chords.send(current_app, call, awaited=False)

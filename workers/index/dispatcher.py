@@ -15,18 +15,18 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 
-from celery import current_app
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from compose.wire import codec, names
-from compose.wire.lengths import lengths
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
 from indexstore.model import PendingDocument
 from workers.index.announcing import announce_closed_jobs
 from workers.index.errands import TASKS, Errands
+from workers.index.lost import LostWork, waiting_documents
 from workers.index.reindexing import Reindexer
 from workers.index.resharding import Resharder
+from workers.index.standin import StandIn
 from workers.index.windows import publish
 from workers.runtime import Runtime
 
@@ -51,6 +51,8 @@ class Dispatcher(threading.Thread):
         self._errands = [Errands(state, kind) for kind in sorted(kinds)]
         self._reindexer = Reindexer(state)
         self._resharder = Resharder(state)
+        self._lost = LostWork(state)
+        self._stand_in = StandIn(state)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -85,9 +87,11 @@ class Dispatcher(threading.Thread):
         for errands in self._errands:
             errands.see_to()
         self._resharder.see_to()
+        self._stand_in.see_to()
         holds_writes = self._reindexer.step()
         if holds_writes or not self.publish_window():
             announce_closed_jobs(state)
+            self._lost.look()
             state.redis.blpop([names.poke_key(state.collection)], timeout=_POLL_S)
             # One look at the ledger answers all pokes that came meanwhile.
             state.redis.delete(names.poke_key(state.collection))
@@ -130,7 +134,7 @@ class Dispatcher(threading.Thread):
             info = state.ledger.collection(state.collection)
         except CollectionNotFoundError:
             return 0
-        if state.ledger.has_overdue(state.collection) and self._messages_wait():
+        if state.ledger.has_overdue(state.collection) and waiting_documents(state):
             return 0  # they may be among those: late is not lost, and the queues drain meanwhile
         for doc_id in state.ledger.bury(state.collection, max_attempts=MAX_ATTEMPTS):
             logger.error("document %s is given up: each attempt ended without an answer", doc_id)
@@ -155,10 +159,3 @@ class Dispatcher(threading.Thread):
                 state.ledger.hand_back(state.collection, ids, counts=False)
             raise
         state.ledger.extend_leases(state.collection, ids, lease_s=float(state.settings["lease_s"]))
-
-    def _messages_wait(self) -> bool:
-        """Tell whether a queue on the documents' way holds messages that nobody has taken yet."""
-        stages = self._state.plan.stages
-        queues = {names.FETCH_QUEUE, names.INDEX_QUEUE, *(stage.queue for stage in stages)}
-        with current_app.pool.acquire(block=True, timeout=2) as connection:
-            return any(lengths(connection, sorted(queues)).values())

@@ -124,7 +124,7 @@ class Reindexer:
         return wanted if wanted or not found else self._next(work)
 
     def _end_pass(self, work: _Work, now: float) -> None:
-        """Look from the beginning again, or, when nothing was missing, let it serve."""
+        """Look from the beginning again; when little was missing, try to let it serve."""
         found, work.found, work.cursor = work.found, 0, ""
         if work.held_at is not None and now - work.held_at > 2 * _HOLD_S:
             work.held_at = None
@@ -133,8 +133,7 @@ class Reindexer:
             return
         if work.held_at is None:
             work.held_at = now  # the last few come in while nothing new is published
-        if not found:
-            self._swap(work, now)
+        self._swap(work, now)
 
     def _swap(self, work: _Work, now: float) -> None:
         state = self._state

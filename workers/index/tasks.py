@@ -15,7 +15,7 @@ from compose.wire import codec, names
 from compose.wire.messages import DocumentBatch, DocumentItem
 from indexstore.errors import IndexStoreError
 from indexstore.model import EncodedDocument
-from workers import metrics
+from workers import carrying, metrics
 from workers.embedding_cache import table_of
 from workers.giving_back import give_back
 from workers.index.announcing import announce_closed_jobs
@@ -42,13 +42,16 @@ def index(wire: Mapping[str, Any]) -> dict[str, Any]:
         metrics.fail()
         return {"error": str(error)}
     try:
-        encoded = [_encoded(item, state) for item in batch.documents()]
+        items = [carrying.whole(state, item) for item in batch.documents()]
+        encoded = [_encoded(item, state) for item in items]
         done = state.log.append(batch.collection, encoded, generation=batch.generation)
     except IndexStoreError as error:
         logger.exception("index: a batch could not be written; the ledger will send it again")
         metrics.fail()
         give_back(batch, counts=False)
         return {"error": str(error)}
+    for item in items:
+        carrying.drop(state, item)
     if done.outdated:
         give_back(batch, counts=False)
     if done.failed and batch.generation > done.serving:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from celery import current_app
 
@@ -13,6 +13,10 @@ from workers.handing_on import hand_on_documents
 from workers.runtime import Runtime
 
 _MAX_TEXT_BYTES = 1 << 20  # a message holds about as much text, so that no queue entry is huge
+#: Media count as so much text: a batch is a moment's work, and a film takes turns of its own.
+_BYTES_OF: Mapping[str, int] = {
+    "image": _MAX_TEXT_BYTES // 16, "audio": _MAX_TEXT_BYTES // 4, "video": _MAX_TEXT_BYTES,
+}  # fmt: skip
 
 
 def publish(state: Runtime, pending: Sequence[PendingDocument], generation: int) -> None:
@@ -48,13 +52,21 @@ def _cut_batches(pending: Sequence[PendingDocument], most: int) -> list[list[Pen
     innocent = [document for document in pending if not _is_suspect(document)]
     size = _MAX_TEXT_BYTES + 1
     for document in innocent:
-        length = len(str(document.document.content.get("text", "")))
+        length = _length(document)
         if size + length > _MAX_TEXT_BYTES or len(batches[-1]) >= most:
             batches.append([])
             size = 0
         batches[-1].append(document)
         size += length
     return batches
+
+
+def _length(pending: PendingDocument) -> int:
+    document = pending.document
+    if document.vector is not None:
+        return 0
+    usual = len(str(document.content.get("text", "")))
+    return _BYTES_OF.get(document.modality, usual)
 
 
 def _is_suspect(pending: PendingDocument) -> bool:

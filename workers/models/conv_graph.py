@@ -59,9 +59,20 @@ class ConvGraph:
         low, high = self.constant(np.array(0, np.float32)), self.constant(np.array(6, np.float32))
         return self.op("Clip", [x, low, high])
 
-    def model(self, inputs: Sequence[int | str], outputs: Sequence[str]) -> bytes:
-        """Return the graph of the input ``x`` of this shape, serialised."""
-        given = helper.make_tensor_value_info("x", TensorProto.FLOAT, list(inputs))
+    def scaled(self, x: str, mean: np.float32, spread: np.float32) -> str:
+        """Add what makes pixels, uint8 (n, h, w, 3), into values (n, 3, h, w) around 0."""
+        values = self.op(
+            "Transpose", [self.op("Cast", [x], to=TensorProto.FLOAT)], perm=[0, 3, 1, 2]
+        )
+        centred = self.op("Sub", [values, self.constant(np.asarray(mean))])
+        return self.op("Div", [centred, self.constant(np.asarray(spread))])
+
+    def model(
+        self, inputs: Sequence[int | str], outputs: Sequence[str], *, pixels: bool = False
+    ) -> bytes:
+        """Return the graph of the input ``x`` of this shape, float32 or uint8, serialised."""
+        kind = TensorProto.UINT8 if pixels else TensorProto.FLOAT
+        given = helper.make_tensor_value_info("x", kind, list(inputs))
         made = [helper.make_tensor_value_info(o, TensorProto.FLOAT, ["n", "d"]) for o in outputs]
         graph = helper.make_graph(self._nodes, "network", [given], made, self._values)
         opset = [helper.make_opsetid("", OPSET)]

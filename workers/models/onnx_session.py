@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 
 #: Quiet: ONNX Runtime writes warnings to standard error that nobody can act on.
 _ERRORS_ONLY = 3
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 def open_session(
-    model: bytes | str, *, weights: Mapping[str, NDArray[Any]] | None = None
+    model: bytes | str,
+    *,
+    weights: Mapping[str, NDArray[Any]] | None = None,
+    device: str = "auto",
 ) -> "ort.InferenceSession":
     """Open a model, given as bytes or as a file's name, for use by many threads at once.
 
@@ -23,6 +27,10 @@ def open_session(
     Args:
         model: the serialised graph, or its path.
         weights: initialisers that the graph declares but does not contain; must not change later.
+        device: auto, cpu, cuda or cuda:1; auto is the GPU where the installed ONNX Runtime has one.
+
+    Raises:
+        ValueError: the model cannot be read, or the device cannot be used.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 1)
@@ -32,4 +40,24 @@ def open_session(
     if weights:
         values = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
         options.add_external_initializers(list(weights), values)
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    providers = _providers(device)
+    try:
+        return ort.InferenceSession(model, options, providers=providers)
+    except Exception as error:  # ONNX Runtime raises classes of its own, of no common base
+        raise ValueError(f"this is no model that ONNX Runtime can open: {error}") from error
+
+
+def _providers(device: str) -> list[Any]:
+    """Return what runs the model, the first that can."""
+    name, _, number = device.partition(":")
+    if name not in {"auto", "cpu", "cuda"} or not (number or "0").isdecimal():
+        raise ValueError(f"device: {device!r} is none of auto, cpu, cuda, cuda:1")
+    has_cuda = _CUDA in ort.get_available_providers()
+    if name == "cuda" and not has_cuda:
+        raise ValueError(
+            "device: the installed ONNX Runtime has no CUDA; cure: pip uninstall onnxruntime, then"
+            " pip install onnxruntime-gpu"
+        )
+    if name == "cpu" or not has_cuda:
+        return [_CPU]
+    return [(_CUDA, {"device_id": int(number or 0)}), _CPU]

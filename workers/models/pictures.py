@@ -2,12 +2,13 @@
 
 import io
 import warnings
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from indexstore.sniffing import SNIFFED_BYTES, sniff
 from workers.errors import ContentError
 
 Pixels = NDArray[np.uint8]
@@ -19,30 +20,39 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, MemoryError, OverflowErro
 
 
 def read_picture(
-    data: bytes, *, max_megapixels: float, max_side: int = 0
+    file: BinaryIO, *, max_megapixels: float, max_side: int = 0
 ) -> tuple[Pixels, tuple[int, int]]:
-    """Return the pixels of a picture and its (width, height) as shown, turned as its camera says.
+    """Return the pixels of a file and its (width, height) as shown, turned as its camera says.
 
     Of an animation the first frame is read. With ``max_side`` larger pictures are made smaller.
 
     Raises:
         ContentError: the file is empty, broken, cut off, or too large.
     """
-    if not data:
+    if not file.read(1):
         raise ContentError("the image is empty: it has no bytes")
+    file.seek(0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(file)
             return _read(image, max_megapixels, max_side)
     except UnidentifiedImageError:
-        raise ContentError("these bytes are no image of a format that is known here") from None
+        raise ContentError(_unidentified(file)) from None
     except Image.DecompressionBombError as error:
         raise ContentError(f"the image is too large: {error}") from None
     except ContentError:
         raise
     except _BROKEN as error:
         raise ContentError(f"the image is broken or cut off: {error}") from None
+
+
+def _unidentified(file: BinaryIO) -> str:
+    file.seek(0)
+    found = sniff(file.read(SNIFFED_BYTES))
+    if found.startswith("image/"):
+        return f"this {found} is broken, or of a kind that is not read here"
+    return "these bytes are no image of a format that is known here"
 
 
 def resized(pixels: Pixels, width: int, height: int) -> Pixels:
@@ -61,6 +71,13 @@ def fitted(pixels: Pixels, max_side: int) -> Pixels:
         return pixels
     scale = max_side / longest
     return resized(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
+
+
+def encoded(pixels: Pixels, kind: str = "WEBP", *, quality: int = 80) -> bytes:
+    """Return the picture as a file of a format that Pillow writes."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, quality=quality)
+    return file.getvalue()
 
 
 def as_picture(array: NDArray[Any]) -> Pixels:

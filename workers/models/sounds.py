@@ -1,9 +1,9 @@
 """Sounds: decoded as they stream, and what is heard in them: mel bands, cepstra, silence."""
 
-import io
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Self
 
 import av
 import numpy as np
@@ -14,67 +14,102 @@ from workers.errors import ContentError
 
 Samples = NDArray[np.float32]
 
+#: A playlist among the uploads must not make the decoder open files or addresses.
+OPENING = {"protocol_whitelist": "none"}
+_BLOCK_S = 0.5
 _TINY = 1e-10
 _QUIET = 0.01  # added before the logarithm, as VGGish does
+#: What log_mel gives where nothing is heard.
+SILENT = float(np.log(_QUIET))
 
 
-def read_sound(data: bytes, *, sample_rate: int, max_minutes: float) -> Samples:
-    """Return a sound, or the sound of a film, as mono samples in [-1, 1] at this rate.
+class Sound:
+    """A sound, or the sound of a film, that is read from a file; a context manager.
+
+    Args:
+        file: to read and seek in; it is closed in the end. sample_rate: of what is read.
 
     Raises:
-        ContentError: it is empty, broken, longer than the limit, or holds no sound.
+        ContentError: it is empty, broken, or holds no sound.
     """
-    if not data:
-        raise ContentError("the sound is empty: it has no bytes")
-    try:
-        container = av.open(io.BytesIO(data), metadata_errors="replace")
-    except (FFmpegError, ValueError) as error:
-        raise ContentError(f"these bytes are no sound that can be opened: {error}") from None
-    with container:
-        if not container.streams.audio:
+
+    def __init__(self, file: BinaryIO, *, sample_rate: int) -> None:
+        self._file, self._rate = file, sample_rate
+        self._container: Any = None
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of decoder and file."""
+        if self._container is not None:
+            self._container.close()
+        self._file.close()
+
+    @property
+    def duration(self) -> float:
+        """How many seconds it runs, by its container's word; 0 when that says nothing."""
+        return float(self._container.duration or 0) / av.time_base
+
+    def blocks(self, skip: int = 0) -> Iterator[Samples]:
+        """Yield the samples, mono in [-1, 1], about half a second at a time, without the first.
+
+        Until the sound ends or breaks; what came before it breaks stays.
+
+        Raises:
+            ContentError: nothing can be decoded.
+        """
+        left, gathered, count, is_silent = skip, [], 0, not skip
+        for part in self._parts():
+            is_silent = is_silent and not len(part)
+            rest = part[left:]
+            left = max(0, left - len(part))
+            gathered.append(rest)
+            count += len(rest)
+            if count >= _BLOCK_S * self._rate:
+                yield np.concatenate(gathered)
+                gathered, count = [], 0
+        if count:
+            yield np.concatenate(gathered)
+        if is_silent:
+            raise ContentError("the sound is broken: nothing of it can be decoded")
+
+    def _open(self) -> None:
+        if not self._file.read(1):
+            raise ContentError("the sound is empty: it has no bytes")
+        self._file.seek(0)
+        try:
+            options = dict(OPENING)
+            self._container = av.open(self._file, metadata_errors="replace", options=options)
+        except (FFmpegError, ValueError) as error:
+            raise ContentError(f"these bytes are no sound that can be opened: {error}") from None
+        if not self._container.streams.audio:
             raise ContentError("the file holds no sound")
-        limit = round(max_minutes * 60 * sample_rate)
-        parts: list[Samples] = []
-        count = 0
-        for part in _parts(container, sample_rate):
-            parts.append(part)
-            count += len(part)
-            if count > limit:
-                raise ContentError(
-                    f"the sound is longer than {max_minutes:g} minutes",
-                    "cut it into parts, or raise max_minutes",
-                )
-    if not count:
-        raise ContentError("the sound is broken: nothing of it can be decoded")
-    return np.concatenate(parts)
 
-
-def _parts(container: Any, sample_rate: int) -> Iterator[Samples]:
-    """Yield the samples until the sound ends or breaks; what came before it breaks stays."""
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=sample_rate)
-    try:
-        for frame in container.decode(container.streams.audio[0]):
-            frame.pts = None
-            for made in resampler.resample(frame):
-                yield made.to_ndarray()[0].astype(np.float32)
-    except FFmpegError:
-        pass
-    for made in resampler.resample(None):
-        yield made.to_ndarray()[0].astype(np.float32)
-
-
-def loud_parts(
-    samples: Samples, *, sample_rate: int, noise_db: float, min_silence_s: float
-) -> list[tuple[int, int]]:
-    """Return [start, end) of each part between silences, which are quiet for so long."""
-    is_loud = np.abs(samples) > 10 ** (noise_db / 20)
-    places = np.flatnonzero(is_loud)
-    if not len(places):
-        return []
-    gaps = np.flatnonzero(np.diff(places) > min_silence_s * sample_rate)
-    starts = [int(places[0]), *(places[gaps + 1].tolist())]
-    ends = [*((places[gaps] + 1).tolist()), int(places[-1]) + 1]
-    return list(zip(starts, ends, strict=True))
+    def _parts(self) -> Iterator[Samples]:
+        resampler = av.AudioResampler(format="fltp", layout="mono", rate=self._rate)
+        try:
+            for frame in self._container.decode(self._container.streams.audio[0]):
+                frame.pts = None
+                for made in resampler.resample(frame):
+                    yield made.to_ndarray()[0].astype(np.float32)
+        except FFmpegError:
+            pass
+        for made in resampler.resample(None):
+            yield made.to_ndarray()[0].astype(np.float32)
 
 
 def power_frames(
@@ -110,11 +145,16 @@ def mel_bands(
     return filters.astype(np.float32)
 
 
+def mel_window(sample_rate: int) -> tuple[int, int]:
+    """Return the samples of a frame of log_mel, and from one to the next."""
+    return round(0.025 * sample_rate), round(0.010 * sample_rate)
+
+
 def log_mel(
     samples: Samples, *, sample_rate: int, bands: int, low: float = 125, high: float = 7500
 ) -> NDArray[np.float32]:
     """Return the logarithm of the mel bands, (frames, bands); a frame is 25 ms, each 10 ms."""
-    window, hop = round(0.025 * sample_rate), round(0.010 * sample_rate)
+    window, hop = mel_window(sample_rate)
     size = 1 << (window - 1).bit_length()
     power = power_frames(samples, window=window, hop=hop, size=size)
     filters = mel_bands(sample_rate, size, bands, low, min(high, sample_rate / 2), "none")

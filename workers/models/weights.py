@@ -47,6 +47,15 @@ def folder_digest(folder: Path) -> str:
     return whole.hexdigest()[:16]
 
 
+def path_digest(path: Path) -> str:
+    """Return a hash over a file, or over all files of a folder, 16 hex digits."""
+    whole = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()) or [path]:
+        whole.update(str(file.relative_to(path)).encode())
+        whole.update(file_digest(file).encode())
+    return whole.hexdigest()[:16]
+
+
 def file_digest(file: Path) -> str:
     """Return a hash over one file of weights, 16 hex digits."""
     with file.open("rb") as stream:

@@ -1,23 +1,25 @@
-"""Films cut into chunks: frames at a rate, or shots; places in seconds from the start."""
+"""Films cut into frames, so many a second; places in seconds from the start."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.component import Chunk, Preprocessor, Source
+from workers.component import Chunk, Cursor, Placed, Preprocessor, Source, Streaming
 from workers.errors import ContentError, MissingLibraryError
+from workers.preprocess.busyness import shares, unevenness
 
 #: Frames and shots under this side are enough for every encoder here.
 MAX_SIDE = 256
 AV = "av==18.1.0 pillow==13.0.0"
-_LOOK_SIDE = 64  # of the frames that shots are found in
 _HASHES_KEPT = 8
 _SHOT = 4  # dimensions of several frames
 
+Weights = Literal["shares", "ones", "looks"]
 
-class FilmPreprocessor(Preprocessor):
+
+class FilmPreprocessor(Streaming):
     """What reads films frame by frame."""
 
     inputs = ("video",)
@@ -31,23 +33,21 @@ class FilmPreprocessor(Preprocessor):
             raise MissingLibraryError(title, str(error.name), AV) from error
         self._films, self._looks, self._pictures = films, looks, pictures
 
-    @staticmethod
-    def bytes_of(source: Source) -> bytes:
-        """Return the film's bytes.
+    def film(self, source: Source) -> Any:
+        """Return the source's film, opened.
 
         Raises:
             ContentError: the source is none.
         """
-        if source.data is None:
+        if not source.is_file:
             raise ContentError("this preprocessor reads films", "send the document as video")
-        return source.data
+        return self._films.Film(source.open())
 
 
 class VideoFrames(FilmPreprocessor):
     """A chunk a frame, so many a second; frames that look like one just before may be left out.
 
-    A film that gives more than max_frames is read at half the rate, a quarter, and so on: memory is
-    bounded however long it runs.
+    Of a film that would give more than max_frames, frames are taken farther apart.
 
     Args:
         frame_rate: frames a second; 0 takes every frame.
@@ -56,7 +56,8 @@ class VideoFrames(FilmPreprocessor):
         only_keys: take key frames only, whatever the rate: fast, where the film was cut.
         duplicate_rm: leave out what looks like one of the eight frames kept before it.
         phash_thresh: bits in which the hashes of two frames differ at most to look the same.
-        weights: shares of the film, 1 in all, or ones, for scores that take the best chunk alone.
+        weights: shares of the film, 1 in all; ones, for scores that take the best chunk alone; or
+            looks, 1 in all, more for frames with more to see.
     """
 
     aliases: ClassVar[tuple[str, ...]] = ("FFmpegPreprocessor", "VideoDecoderPreprocessor")
@@ -70,12 +71,12 @@ class VideoFrames(FilmPreprocessor):
         self,
         *,
         frame_rate: float = 1.0,
-        max_frames: int = 512,
+        max_frames: int = 7200,
         max_side: int = MAX_SIDE,
         only_keys: bool = False,
         duplicate_rm: bool = True,
         phash_thresh: int = 5,
-        weights: Literal["shares", "ones"] = "shares",
+        weights: Weights = "shares",
     ) -> None:
         if frame_rate < 0 or max_frames < 1 or max_side < 1:
             raise ValueError("frame_rate is at least 0, max_frames and max_side are at least 1")
@@ -83,128 +84,59 @@ class VideoFrames(FilmPreprocessor):
         self.weights = weights
         self.only_keys, self.duplicate_rm, self.phash_thresh = only_keys, duplicate_rm, phash_thresh
 
-    def apply(self, source: Source) -> list[Chunk]:
-        """Return the frames, each with the time until the next one."""
-        kept: list[Any] = []
-        end, every = 0.0, 1
-        for number, frame in enumerate(self._fresh(self._frames(self.bytes_of(source)))):
-            end = frame.time
-            if number % every == 0:
-                kept.append(frame)
-            if len(kept) > self.max_frames:
-                kept, every = kept[::2], 2 * every
-        times = [frame.time for frame in kept]
-        step = 1 / self.frame_rate if self.frame_rate else 0.04
-        ends = [*times[1:], end + step]
-        weight = 1 / len(kept) if self.weights == "shares" else 1.0
-        return [
-            Chunk(position, weight=weight, span=(frame.time, until), array=frame.pixels)
-            for position, (frame, until) in enumerate(zip(kept, ends, strict=True))
-        ]
+    def stream(self, source: Source, cursor: Cursor) -> Generator[Chunk | None]:
+        """Yield the frames; how long each is seen is settled in the end."""
+        with self.film(source) as film:
+            cursor["frame_s"] = film.frame_s
+            step_s = self._step_s(film)
+            for frame in film.frames(cursor, only_keys=self.only_keys):
+                pixels = self._chosen(frame, film.frame_s, step_s, cursor)
+                if pixels is not None:
+                    weight = unevenness(pixels) if self.weights == "looks" else 1.0
+                    yield Chunk(weight=weight, span=(frame.time, frame.time + step_s), array=pixels)
+                yield None
 
-    def _frames(self, data: bytes) -> Iterator[Any]:
-        rate = 0.0 if self.only_keys else self.frame_rate
-        found: Iterator[Any] = self._films.frames(
-            data, rate=rate, max_side=self.max_side, only_keys=self.only_keys
-        )
-        return found
+    def settle(self, placed: Placed, cursor: Cursor) -> Placed:
+        """Let each frame last until the next; take them farther apart where they are too many."""
+        step = -(-len(placed.weights) // self.max_frames)
+        kept = np.arange(len(placed.weights)) % step == 0
+        starts = placed.spans[kept, 0]
+        spans = placed.spans.copy()
+        spans[kept, 1] = [*starts[1:], cursor["time"] + cursor["frame_s"]]
+        weights = np.zeros(len(kept))
+        weights[kept] = self._weights(placed.weights[kept])
+        return Placed(weights, spans)
 
-    def _fresh(self, frames: Iterator[Any]) -> Iterator[Any]:
-        """Yield the frames that look like none of the last ones."""
-        recent: list[int] = []
-        for frame in frames:
-            if self.duplicate_rm:
-                look = self._looks.perceptual_hash(frame.pixels)
-                if any(self._looks.bits_apart(look, it) <= self.phash_thresh for it in recent):
-                    continue
-                recent = [*recent[1 - _HASHES_KEPT :], look]
-            yield frame
+    def _weights(self, given: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.weights == "ones":
+            return np.ones(len(given))
+        if self.weights == "looks":
+            return shares(given)
+        return np.full(len(given), 1 / max(len(given), 1))
 
+    def _step_s(self, film: Any) -> float:
+        """Return the seconds from one frame that is taken to the next; 0 takes all."""
+        step_s = 1 / self.frame_rate if self.frame_rate else 0.0
+        if self.only_keys:
+            return 0.0
+        frames = film.duration / (step_s or film.frame_s)
+        return float(film.duration / self.max_frames if frames > self.max_frames else step_s)
 
-class VideoShots(FilmPreprocessor):
-    """A chunk a shot: where the picture changes at once, a new one begins.
-
-    The colours of every frame are compared with those of the frame before. Of each shot some
-    frames are kept, one from its middle by default; its weight is its share of the film.
-
-    Args:
-        descriptor: what is compared; with block, each of num_blocks x num_blocks cells for itself.
-        distance_metric: how colours are compared.
-        threshold: the distance, 0 to about 1, from which on two frames belong to two shots.
-        min_dist: frames that a shot has at least.
-        num_blocks: cells across and down, for descriptors with block.
-        sframes: frames to keep of each shot; several are one chunk of several frames.
-        max_shot_num: most shots; a film with more keeps its clearest cuts.
-        max_side: larger frames are made smaller.
-        frame_rate: frames a second that are looked at; 0 looks at all.
-        weights: shares of the film, 1 in all, or ones, for scores that take the best chunk alone.
-    """
-
-    aliases: ClassVar[tuple[str, ...]] = ("ShotDetectorPreprocessor",)
-    former_options: ClassVar[dict[str, str | None]] = {
-        "detect_method": None, "frame_size": None, "vframes": None, "drop_raw_data": None,
-        "max_level": None, "motion_step": None, "neigh_avg": None,
-    }  # fmt: skip
-
-    def __init__(  # noqa: PLR0913  (the options of YAML)
-        self,
-        *,
-        descriptor: Literal[
-            "rgb_histogram", "hsv_histogram", "block_rgb_histogram", "block_hsv_histogram"
-        ] = "block_hsv_histogram",
-        distance_metric: Literal[
-            "bhattacharyya", "bhattacharya", "hellinger", "hellinguer", "correlation", "chisqr",
-            "intersection",
-        ] = "bhattacharyya",
-        threshold: float = 0.4,
-        min_dist: int = 10,
-        num_blocks: int = 3,
-        sframes: int = 1,
-        max_shot_num: int = 1000,
-        max_side: int = MAX_SIDE,
-        frame_rate: float = 0.0,
-        weights: Literal["shares", "ones"] = "shares",
-    ) -> None:  # fmt: skip
-        if min(min_dist, num_blocks, sframes, max_shot_num, max_side) < 1 or frame_rate < 0:
-            raise ValueError("counts must be at least 1 and frame_rate at least 0")
-        self.descriptor, self.distance_metric = descriptor, distance_metric
-        self.threshold, self.min_dist, self.num_blocks = threshold, min_dist, num_blocks
-        self.sframes, self.max_shot_num, self.max_side = sframes, max_shot_num, max_side
-        self.frame_rate, self.weights = frame_rate, weights
-
-    def apply(self, source: Source) -> list[Chunk]:
-        """Return the shots in order."""
-        shots = list(self._shots(self.bytes_of(source)))
-        while len(shots) > self.max_shot_num:
-            weakest = min(range(1, len(shots)), key=lambda place: shots[place].jump)
-            shots[weakest - 1].join(shots.pop(weakest))
-        total = sum(shot.count for shot in shots)
-        chunks = []
-        for position, shot in enumerate(shots):
-            pictures = np.stack(selected(shot.frames, self.sframes))
-            array = pictures[0] if len(pictures) == 1 else pictures
-            span = (shot.start, shot.end)
-            weight = shot.count / total if self.weights == "shares" else 1.0
-            chunks.append(Chunk(position, weight=weight, span=span, array=array))
-        return chunks
-
-    def _shots(self, data: bytes) -> Iterator["_Shot"]:
-        before: NDArray[np.float64] | None = None
-        shot: _Shot | None = None
-        metric: Any = self._looks.FORMER.get(self.distance_metric, self.distance_metric)
-        for frame in self._films.frames(data, rate=self.frame_rate, max_side=self.max_side):
-            small = self._pictures.fitted(frame.pixels, _LOOK_SIDE)
-            look = self._looks.histogram(small, descriptor=self.descriptor, blocks=self.num_blocks)
-            jump = 0.0 if before is None else self._looks.distance(before, look, metric)
-            before = look
-            if shot is None or (jump >= self.threshold and shot.count >= self.min_dist):
-                if shot is not None:
-                    shot.end = frame.time
-                    yield shot
-                shot = _Shot(frame.time, jump)
-            shot.add(frame.time, frame.pixels)
-        if shot is not None:
-            yield shot
+    def _chosen(self, frame: Any, frame_s: float, step_s: float, cursor: Cursor) -> Any:
+        """Return the pixels of a frame that is due and looks like none of the last ones."""
+        due = cursor.get("due", 0.0)
+        if step_s and frame.time + 0.5 * frame_s < due:
+            return None
+        cursor["due"] = max(due + step_s, frame.time)
+        pixels = frame.pixels(self.max_side)
+        if not self.duplicate_rm:
+            return pixels
+        look = self._looks.perceptual_hash(pixels)
+        recent = list(cursor.get("recent", ()))
+        if any(self._looks.bits_apart(look, it) <= self.phash_thresh for it in recent):
+            return None
+        cursor["recent"] = [*recent[1 - _HASHES_KEPT :], look]
+        return pixels
 
 
 class FrameSelect(Preprocessor):
@@ -240,33 +172,3 @@ def selected(frames: Sequence[NDArray[Any]], count: int) -> list[NDArray[Any]]:
         return list(frames[:: -(-n // count)])
     chosen = np.random.default_rng(n).choice(n, count, replace=False)
     return [frames[place] for place in sorted(chosen.tolist())]
-
-
-class _Shot:
-    """A shot while it is seen: of its frames at most a few are kept, evenly spread."""
-
-    _MOST = 32
-
-    def __init__(self, start: float, jump: float) -> None:
-        self.start, self.end, self.jump = start, start, jump
-        self.count, self._every = 0, 1
-        self.frames: list[NDArray[np.uint8]] = []
-
-    def add(self, time: float, pixels: NDArray[np.uint8]) -> None:
-        """See one more frame."""
-        if self.count % self._every == 0:
-            self.frames.append(pixels)
-        self.count += 1
-        self.end = time
-        self._thin()
-
-    def join(self, following: "_Shot") -> None:
-        """Take the next shot in."""
-        self.frames += following.frames
-        self.count += following.count
-        self.end = following.end
-        self._thin()
-
-    def _thin(self) -> None:
-        while len(self.frames) > self._MOST:
-            self.frames, self._every = self.frames[::2], 2 * self._every

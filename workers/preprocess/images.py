@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from workers.component import Chunk, Preprocessor, Source
 from workers.errors import ContentError, MissingLibraryError
+from workers.preprocess.busyness import shares, unevenness
 
 Box = tuple[int, int, int, int]
 
@@ -43,11 +44,12 @@ class ImagePreprocessor(Preprocessor):
         if source.array is not None:
             pixels = self._pictures.as_picture(source.array)
             return self.cut(pixels)
-        if source.data is None:
+        if not source.is_file:
             raise ContentError("this preprocessor reads images", "send the document as image")
-        pixels, size = self._pictures.read_picture(
-            source.data, max_megapixels=self.max_megapixels, max_side=self.max_side
-        )
+        with source.open() as file:
+            pixels, size = self._pictures.read_picture(
+                file, max_megapixels=self.max_megapixels, max_side=self.max_side
+            )
         return [placed(chunk, pixels, size) for chunk in self.cut(pixels)]
 
     @abstractmethod
@@ -227,19 +229,7 @@ class WeightedSlidingWindows(SlidingWindows):
 
     def weights(self, cells: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
         """Return the softmax over how even the histograms are."""
-        return busyness(cells)
-
-
-def busyness(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
-    """Return a weight a picture, 1 in all: more for those whose histogram is more even."""
-    uneven = np.array(
-        [
-            np.var(np.bincount(picture.reshape(-1) >> 4, minlength=16) / picture.size)
-            for picture in pictures
-        ]
-    )
-    weights = np.exp(-10 * uneven / max(float(uneven.max()), 1e-12))
-    return np.asarray(weights / weights.sum())
+        return shares(np.array([unevenness(cell) for cell in cells]))
 
 
 def placed(chunk: Chunk, pixels: NDArray[Any], size: tuple[int, int]) -> Chunk:

@@ -1,5 +1,6 @@
 """Markdown and HTML to plain text, with the headings as tags."""
 
+from dataclasses import replace
 from typing import Literal
 
 import regex
@@ -9,7 +10,7 @@ from workers.errors import ContentError
 from workers.preprocess.html_sections import html_sections
 from workers.preprocess.markdown_sections import markdown_sections
 from workers.preprocess.sections import Section
-from workers.preprocess.texts import Text, is_blank, text_from
+from workers.preprocess.texts import Text, Weights, is_blank, text_from
 
 _LOOKS_LIKE_HTML = regex.compile(
     r"<!doctype html|<html|<body|</(?:p|div|h[1-6]|ul|table|span|a)>", regex.IGNORECASE
@@ -24,6 +25,8 @@ class MarkupSections(Preprocessor):
 
     Args:
         syntax: what the documents are written in; auto looks at each.
+        weights: what a section weighs: its share of the text (length), so that sums compare; or 1
+            (equal), for indexes that score a document by its best chunk (max).
         max_chunks: documents of more sections are refused.
     """
 
@@ -31,9 +34,14 @@ class MarkupSections(Preprocessor):
     inputs = ("text",)
 
     def __init__(
-        self, *, syntax: Literal["auto", "markdown", "html"] = "auto", max_chunks: int = 4096
+        self,
+        *,
+        syntax: Literal["auto", "markdown", "html"] = "auto",
+        weights: Weights = "length",
+        max_chunks: int = 4096,
     ) -> None:
         self.syntax = syntax
+        self.weights: Weights = weights
         self.max_chunks = max_chunks
 
     def apply(self, source: Source) -> list[Chunk]:
@@ -49,7 +57,10 @@ class MarkupSections(Preprocessor):
         if len(sections) > self.max_chunks:
             raise ContentError(f"{len(sections)} sections; the limit is {self.max_chunks}")
         whole = sum(len(section.text.strip()) for section in sections)
-        return [_chunk(place, section, text, whole) for place, section in enumerate(sections)]
+        chunks = [_chunk(place, section, text, whole) for place, section in enumerate(sections)]
+        if self.weights == "length":
+            return chunks
+        return [replace(chunk, weight=1.0) for chunk in chunks]
 
 
 def _chunk(position: int, section: Section, text: Text, whole: int) -> Chunk:

@@ -1,17 +1,27 @@
 """Preprocessors one after another: each cuts the chunks of the one before."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from workers.component import Chunk, Component, Modality, Preprocessor, Source
+from workers.component import (
+    Chunk,
+    Component,
+    Cursor,
+    Modality,
+    Placed,
+    Preprocessor,
+    Source,
+    Streaming,
+)
 from workers.errors import ContentError
 
+_TINY = 1e-12
 _TIMES = 2  # numbers of a span of time; four are a box
 
 
-class PreprocessorPipeline(Preprocessor):
+class PreprocessorPipeline(Streaming):
     """Runs preprocessors one after another; what YAML writes as a list.
 
     Each cuts the chunks of the one before. Weights multiply, spans stay places in the original,
@@ -33,14 +43,52 @@ class PreprocessorPipeline(Preprocessor):
         for component in self.components:
             component.setup()
 
-    def apply(self, source: Source) -> list[Chunk]:
-        """Cut the source by the first component, its chunks by the second, and so on."""
-        chunks = self.components[0].apply(source)
+    def stream(self, source: Source, cursor: Cursor) -> Generator[Chunk | None]:
+        """Cut the source by the first component, each of its chunks by the second, and so on."""
+        cursor.setdefault("outer", [])
+        for chunk in self._outer(source, cursor):
+            if chunk is None:
+                yield None
+                continue
+            parts = self._parts(chunk, source.modality)
+            cursor["outer"].append([chunk.weight, list(chunk.span), len(parts)])
+            yield from parts
+        if not any(count for _, _, count in cursor["outer"]):
+            name = _name(self.components[-1])
+            raise ContentError(f"{name} and those before it left nothing of the document")
+
+    def settle(self, placed: Placed, cursor: Cursor) -> Placed:
+        """Settle the outer chunks; what was cut from them follows."""
+        first = self.components[0]
+        if not isinstance(first, Streaming):
+            return placed
+        weights, spans, counts = zip(*cursor["outer"], strict=True)
+        outer = Placed(np.array(weights, np.float64), np.array(spans, np.float64))
+        settled = first.settle(outer, cursor["first"])
+        owner = np.repeat(np.arange(len(counts)), counts)
+        factors = settled.weights / np.maximum(outer.weights, _TINY)
+        places = placed.spans
+        if places.shape[1] == outer.spans.shape[1]:
+            is_whole = (places == outer.spans[owner]).all(axis=1, keepdims=True)
+            places = np.where(is_whole, settled.spans[owner], places)
+        return Placed(placed.weights * factors[owner], places)
+
+    def _outer(self, source: Source, cursor: Cursor) -> Iterator[Chunk | None]:
+        """Yield the chunks of the first component, those not cut further yet."""
+        first = self.components[0]
+        if isinstance(first, Streaming):
+            yield from first.stream(source, cursor.setdefault("first", {}))
+            return
+        for chunk in first.apply(source)[len(cursor["outer"]) :]:
+            yield chunk
+            yield None
+
+    def _parts(self, chunk: Chunk, modality: Modality) -> list[Chunk]:
+        """Return what the later components make of a chunk of the first."""
+        chunks = [chunk]
         for component in self.components[1:]:
-            chunks = [part for chunk in chunks for part in _cut(component, chunk, source.modality)]
-            if not chunks:
-                raise ContentError(f"{_name(component)} left nothing of the document")
-        return [replace(chunk, position=position) for position, chunk in enumerate(chunks)]
+            chunks = [part for whole in chunks for part in _cut(component, whole, modality)]
+        return chunks
 
 
 def _cut(component: Preprocessor, chunk: Chunk, modality: Modality) -> list[Chunk]:

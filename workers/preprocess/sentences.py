@@ -6,7 +6,7 @@ import regex
 
 from workers.component import Chunk, Preprocessor, Source
 from workers.preprocess.json_fields import json_content
-from workers.preprocess.texts import Span, Text, chunks_of, cut_long, text_from, visible
+from workers.preprocess.texts import Span, Text, Weights, chunks_of, cut_long, text_from, visible
 
 _CLOSERS = r"[\p{Pe}\p{Pf}\"']*"
 _END = regex.compile(rf"([\p{{STerm}}\u2026]+)({_CLOSERS})")
@@ -51,6 +51,8 @@ class SentenceSplitter(Preprocessor):
         sentences: sentences a chunk, as long as they fit into max_length.
         overlap: sentences that a chunk repeats from the one before; fewer than sentences.
         terminators: characters that end a sentence, instead of those of all scripts.
+        weights: what a chunk weighs: its share of the text (length), so that sums compare; or 1
+            (equal), for indexes that score a document by its best chunk (max).
         max_chunks: texts that make more chunks are refused.
         is_json: the text is a JSON object; its field Content is cut, the rest become tags.
     """
@@ -65,7 +67,7 @@ class SentenceSplitter(Preprocessor):
         "random_doc_id": None,
     }
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (each is an option of YAML)
         self,
         *,
         min_length: int = 3,
@@ -73,6 +75,7 @@ class SentenceSplitter(Preprocessor):
         sentences: int = 1,
         overlap: int = 0,
         terminators: str | None = None,
+        weights: Weights = "length",
         max_chunks: int = 4096,
         is_json: bool = False,
     ) -> None:
@@ -86,6 +89,7 @@ class SentenceSplitter(Preprocessor):
         self.max_length = max_length
         self.sentences = max(sentences, 1)
         self.overlap = overlap
+        self.weights: Weights = weights
         self.max_chunks = max_chunks
         self.is_json = is_json
         self._own_end = _terminator_pattern(terminators)
@@ -95,9 +99,8 @@ class SentenceSplitter(Preprocessor):
         text = text_from(json_content(source, "Content") if self.is_json else source)
         spans = self._sentences(text)
         parts = [part for span in spans for part in cut_long(text.value, span, self.max_length)]
-        return chunks_of(
-            text, self._windows(visible(text.value, parts)), max_chunks=self.max_chunks
-        )
+        spans = self._windows(visible(text.value, parts))
+        return chunks_of(text, spans, max_chunks=self.max_chunks, weights=self.weights)
 
     def _sentences(self, text: Text) -> list[Span]:
         """Return the spans of the sentences, short ones joined to a neighbour."""

@@ -15,15 +15,27 @@ from numpy.typing import NDArray
 from compose.plan import MEDIA, StagePlan
 from compose.wire import names
 from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch
+from indexstore.derived import ScratchGoneError
+from indexstore.filesystems import STORE_FAULTS
+from indexstore.spans import WIDE
 from workers import carrying
 from workers.answering import as_query_stage
-from workers.component import Chunk, Source
+from workers.carrying import size_of
+from workers.component import Chunk, Cursor, Placed, Preprocessor, Source, Streaming
 from workers.embedding_cache import recall
+from workers.errors import ContentError
 from workers.giving_back import as_document_stage
 from workers.handing_on import hand_on_documents, hand_on_query
+from workers.preprocess.found_tags import found_tags
+from workers.preprocess.streaming import advance
 from workers.runtime import Runtime, runtime
+from workers.sources import heaviest, medium_of
 
 logger = logging.getLogger(__name__)
+
+#: Rows of one query; each costs a search of its own in every shard.
+MAX_QUERY_CHUNKS = 256
+_MOST_QUERY_BYTES = 128 * 1024 * 1024
 
 # Characters are counted, seconds and pixels are measured.
 _SPAN_TYPE: Mapping[str, Any] = {"text": np.int32} | dict.fromkeys(MEDIA, np.float32)
@@ -44,11 +56,11 @@ def preprocess_documents(wire: Mapping[str, Any]) -> None:
 def _preprocess_documents(batch: DocumentBatch) -> None:
     state = runtime()
     stage = state.plan.stages[batch.stage]
-    items = [
-        _cut(state, stage, item) for item in recall(state, batch.documents(), batch.generation)
-    ]
-    done = replace(batch, stage=batch.stage + 1, items=tuple(item.to_wire() for item in items))
-    hand_on_documents(state, done)
+    items = batch.documents()
+    if all(item.cursor is None for item in items):
+        items = recall(state, items, batch.generation)
+    cut = [_cut(state, stage, item) for item in items]
+    hand_on_documents(state, replace(batch, items=tuple(item.to_wire() for item in cut)))
 
 
 def _preprocess_queries(batch: QueryBatch, started: float) -> None:
@@ -59,7 +71,8 @@ def _preprocess_queries(batch: QueryBatch, started: float) -> None:
     failures = list(batch.failures)
     for query in range(batch.queries):
         try:
-            chunks = state.component(stage, batch.modality).apply(_source_of(batch, query))
+            component = state.component(stage, batch.modality)
+            chunks = _chunks_of_query(component, _source_of(state, batch, query), batch)
         except Exception as error:  # noqa: BLE001  # one query's content costs that query alone
             failures.append((query, str(error)))
             continue
@@ -76,53 +89,80 @@ def _preprocess_queries(batch: QueryBatch, started: float) -> None:
             chunk_arrays=tuple(chunk.array for chunk in cut if chunk.array is not None),
             owners=np.array(owners, np.int32),
             weights=np.array([chunk.weight for chunk in cut], np.float32),
+            places=_boxes(cut),
             failures=tuple(failures),
         ),
     )
 
 
-def _source_of(batch: QueryBatch, query: int) -> Source:
+def _source_of(state: Runtime, batch: QueryBatch, query: int) -> Source:
     if batch.modality == "text":
         return Source("text", text=batch.texts[query])
-    return Source(batch.modality, data=batch.media[query])  # type: ignore[arg-type]  # the API checked it
+    return medium_of(state, batch.modality, batch.media[query])
 
 
 def _source(state: Runtime, item: DocumentItem) -> Source:
     if item.modality == "text":
         return Source("text", text=item.content.get("text"))
-    blob = str(item.content[item.modality]["blob"])
-    return Source(item.modality, data=state.media.get(blob))  # type: ignore[arg-type]  # the ledger checked it
+    return medium_of(state, item.modality, str(item.content[item.modality]["blob"]))
+
+
+def _chunks_of_query(component: Preprocessor, source: Source, batch: QueryBatch) -> Sequence[Chunk]:
+    """Return the chunks of a query, the heaviest where they are too many.
+
+    Raises:
+        ContentError: it is too long to be cut while somebody waits.
+    """
+    if not isinstance(component, Streaming):
+        return component.apply(source)
+    cursor: Cursor = {}
+    chunks: list[Chunk] = []
+    for chunk in component.stream(source, cursor):
+        if chunk is not None:
+            chunks.append(chunk)
+        elif batch.is_late() or size_of(chunks) > _MOST_QUERY_BYTES:
+            raise ContentError(
+                f"this {batch.modality} is too long to be looked for as a whole",
+                "send a part of it, or allow more time",
+            )
+    return heaviest(component.settled(chunks, cursor), MAX_QUERY_CHUNKS)
 
 
 def _cut(state: Runtime, stage: StagePlan, item: DocumentItem) -> DocumentItem:
     """Return the item with its chunks, or with the reason why it has none."""
-    if item.error is not None or item.embeddings or stage.component(item.modality) is None:
+    if item.error is not None or item.embeddings or item.aside or item.is_cut:
+        return item
+    if stage.component(item.modality) is None:
         return item
     started = time.perf_counter()
     try:
         component = state.component(stage, item.modality)
-        chunks: Sequence[Chunk] = component.apply(_source(state, item))
+        source, dtype = _source(state, item), _SPAN_TYPE[item.modality]
+        if isinstance(component, Streaming) and source.is_file:
+            return advance(state, component, item, source, dtype)
+        chunks: Sequence[Chunk] = component.apply(source)
         item = carrying.load(state, item, chunks)
+    except (ScratchGoneError, *STORE_FAULTS):
+        raise  # no document's fault
     except Exception as error:
         logger.exception("preprocess: document %s failed", item.doc_id)
-        return replace(item, error=f"preprocess: {error}")
+        carrying.drop(state, item)
+        return replace(item, error=f"preprocess: {error}", pieces=(), cursor=None)
     logger.debug("%s: %d chunks in %.1f ms", item.doc_id, len(chunks), 1e3 * _since(started))
     return replace(
         item,
         positions=np.array([chunk.position for chunk in chunks], np.int32),
         weights=np.array([chunk.weight for chunk in chunks], np.float32),
-        spans=_spans(chunks, _SPAN_TYPE[item.modality]),
+        spans=Placed.of(chunks).spans.astype(dtype),
         chunk_texts=tuple(chunk.text or "" for chunk in chunks),
+        tags=found_tags(chunks),
     )
 
 
-def _spans(chunks: Sequence[Chunk], dtype: Any) -> NDArray[Any]:
-    """Return where the chunks stand, two numbers each, or four where one is a box."""
-    width = max((len(chunk.span) for chunk in chunks), default=2)
-    spans = np.full((len(chunks), width), -1, dtype)
-    for row, chunk in zip(spans, chunks, strict=True):
-        row[: len(chunk.span)] = chunk.span
-    return spans
+def _boxes(chunks: Sequence[Chunk]) -> NDArray[np.float32] | None:
+    """Return the boxes of the chunks of pictures, (n, 4); None of what stands in no plane."""
+    spans = Placed.of(chunks).spans
+    return spans.astype(np.float32) if spans.shape[1] == WIDE else None
 
 
 def _since(started: float) -> float:

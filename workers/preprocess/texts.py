@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import regex
@@ -21,6 +21,8 @@ _SPACE = regex.compile(r"\s+")
 _CHARACTER_OR_SPACE = regex.compile(r"\S|\s+")
 _GRAPHEME = regex.compile(r"\X")
 
+#: How much the chunks of a text weigh: each its share of the text, or all the same.
+Weights = Literal["length", "equal"]
 Span = tuple[int, int]
 
 
@@ -80,8 +82,16 @@ def cut_long(value: str, span: Span, max_length: int) -> list[Span]:
     return parts
 
 
-def chunks_of(text: Text, spans: Sequence[Span], *, max_chunks: int) -> list[Chunk]:
-    """Make the chunks of a text out of spans; weight is the share of the text, at most 1 in all.
+def chunks_of(
+    text: Text, spans: Sequence[Span], *, max_chunks: int, weights: Weights = "length"
+) -> list[Chunk]:
+    """Make the chunks of a text out of spans.
+
+    Args:
+        text: the text.
+        spans: places in it.
+        max_chunks: more are refused.
+        weights: length weighs a chunk by its share of the text, at most 1 in all; equal by 1.
 
     Raises:
         ContentError: more than ``max_chunks``.
@@ -96,7 +106,7 @@ def chunks_of(text: Text, spans: Sequence[Span], *, max_chunks: int) -> list[Chu
     return [
         Chunk(
             position=position,
-            weight=len(part) / whole,
+            weight=len(part) / whole if weights == "length" else 1.0,
             span=text.original(span),
             text=part,
             tags=text.tags,

@@ -8,7 +8,7 @@ import regex
 
 from workers.component import Chunk, Preprocessor, Source
 from workers.errors import OptionError
-from workers.preprocess.texts import Span, chunks_of, text_from, visible
+from workers.preprocess.texts import Span, Weights, chunks_of, text_from, visible
 
 #: What counts as one token without a model: a character of a script without spaces, or a word.
 _TOKEN = regex.compile(
@@ -27,6 +27,8 @@ class TokenWindows(Preprocessor):
         size: tokens a window.
         overlap: tokens that a window repeats from the one before; fewer than size.
         model_dir: count the tokens of this model folder's tokenizer instead of words.
+        weights: what a chunk weighs: its share of the text (length), so that sums compare; or 1
+            (equal), for indexes that score a document by its best chunk (max).
         max_chunks: texts that make more chunks are refused.
     """
 
@@ -39,6 +41,7 @@ class TokenWindows(Preprocessor):
         size: int = 128,
         overlap: int = 16,
         model_dir: str | None = None,
+        weights: Weights = "length",
         max_chunks: int = 4096,
     ) -> None:
         if size < 1 or max_chunks < 1:
@@ -47,6 +50,7 @@ class TokenWindows(Preprocessor):
             raise ValueError(f"overlap {overlap} must be fewer than size {size}")
         self.size, self.overlap, self.max_chunks = size, overlap, max_chunks
         self.model_dir = model_dir
+        self.weights: Weights = weights
         self._tokenizer: Any = None
 
     def setup(self) -> None:
@@ -64,7 +68,8 @@ class TokenWindows(Preprocessor):
         """Cut one text into windows; the last one holds what is left."""
         text = text_from(source)
         spans = self._windows(text.value, *self._tokens(text.value))
-        return chunks_of(text, visible(text.value, spans), max_chunks=self.max_chunks)
+        shown = visible(text.value, spans)
+        return chunks_of(text, shown, max_chunks=self.max_chunks, weights=self.weights)
 
     def _windows(self, value: str, starts: list[int], heads: list[int]) -> list[Span]:
         """Return spans of at most ``size`` tokens, at word borders where there are any.

@@ -34,7 +34,7 @@ class Answerer:
     def __init__(self, params: SearchParams, live: Live, plan: Plan, chunks: Chunks) -> None:
         self._params = params
         self._indexes = plan.indexes
-        self._fusion = Fusion.of(plan.score)
+        self._fusion = Fusion.of(plan.score, params.weights)
         self._live = live
         self._look_up = chunks
         self._stored: Mapping[str, ChunkTable] = {}

@@ -32,12 +32,16 @@ class Fusion:
     rank_constant: int = RANK_CONSTANT
 
     @classmethod
-    def of(cls, score: Mapping[str, Any]) -> Self:
-        """Return what the flow says."""
+    def of(cls, score: Mapping[str, Any], shares: Mapping[str, float] | None = None) -> Self:
+        """Return what the flow says; ``shares``: how much each index counts in this query."""
         weights = score.get("weights")
+        given = weights if isinstance(weights, Mapping) else {}  # a list is of score functions
         return cls(
             score.get("fusion") or "rrf",
-            weights if isinstance(weights, Mapping) else {},  # a list is of score functions
+            {
+                **given,
+                **{name: share * given.get(name, 1.0) for name, share in (shares or {}).items()},
+            },
             int(score.get("rank_constant") or RANK_CONSTANT),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -70,28 +71,55 @@ class ChunkColumns:
         return range(self.starts[row], self.starts[row + 1])
 
 
-def rank(parts: Sequence[ShardPart], queries: int) -> list[list[Candidate]]:
+@dataclass(frozen=True, slots=True)
+class NewScores:
+    """What scored a part's documents again, their numbers there, and their new scores.
+
+    A document without a score (NaN) was not judged and is left out.
+    """
+
+    source: Any
+    first: int  # number of the part's first document
+    scores: Sequence[float]
+
+
+def rank(
+    parts: Sequence[ShardPart], queries: int, new: Sequence[NewScores] = ()
+) -> list[list[Candidate]]:
     """Return each query's candidates of all shards of one index, best first, ids once each.
 
     A document found twice (two replicas' shards during a change of their number) keeps its newest
     version.
+
+    Args:
+        parts: of all shards.
+        queries: how many.
+        new: for each part the scores that take the place of the shard's own.
     """
     found: list[list[Candidate]] = [[] for _ in range(queries)]
-    for part in parts:
-        for query, candidate in _candidates(part):
+    for place, part in enumerate(parts):
+        for query, candidate in _candidates(part, new[place] if new else None):
             found[query].append(candidate)
     return [_unique(candidates) for candidates in found]
 
 
-def _candidates(part: ShardPart) -> Iterator[tuple[int, Candidate]]:
+def _candidates(part: ShardPart, new: NewScores | None) -> Iterator[tuple[int, Candidate]]:
     if part.counts is None or part.scores is None or part.versions is None:
         return
-    scores, versions = part.scores.tolist(), part.versions.tolist()
+    scores = part.scores.tolist() if new is None else new.scores
+    source, first = (None, 0) if new is None else (new.source, new.first)
+    versions, doc_ids = part.versions.tolist(), part.doc_ids
     row = 0
     for query, count in enumerate(part.counts.tolist()):
-        for _ in range(count):
-            yield query, Candidate(scores[row], part.doc_ids[row], versions[row], part, row)
-            row += 1
+        for at in range(row, row + count):
+            if not isnan(scores[at]):
+                yield (
+                    query,
+                    Candidate(
+                        scores[at], doc_ids[at], versions[at], part, at, (), source, first + at
+                    ),
+                )
+        row += count
 
 
 def _unique(candidates: list[Candidate]) -> list[Candidate]:

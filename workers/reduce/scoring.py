@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compose.plan import Plan
 from compose.wire.messages import ShardPart
-from workers.component import ChunkHits, Reducer, ScoreFunction
-from workers.reduce.merge import Candidate, rank
-from workers.registry import create
+from workers.component import ChunkHits, Component, Reducer, ScoreFunction
+from workers.reduce.merge import Candidate, NewScores, rank
+from workers.registry import assembled
 from workers.score.combine import ScorePipeline
 from workers.score.documents import Scoring
-from workers.score.statistics import CoordDocument
 from workers.score.weights import WeightedChunk, WeightedDocument
 
-_OF_DOCUMENTS = (CoordDocument, WeightedDocument)
+T = TypeVar("T", bound=Component)
+
+_GRID = 3  # GNES's: cells a side of a picture
 
 
 def scoring_of(plan: Plan, index: int) -> Scoring:
@@ -32,15 +33,15 @@ def scoring_of(plan: Plan, index: int) -> Scoring:
     Raises:
         ComponentError: a score function cannot be made; its text says which and why.
     """
-    score = plan.score
-    given = [*_functions(score.get("score_fn")), *_functions(score.get("chunk"))]
-    documents: list[ScoreFunction] = [one for one in given if isinstance(one, _OF_DOCUMENTS)]
-    documents += _functions(score.get("document"))
-    chunks = [one for one in given if not isinstance(one, _OF_DOCUMENTS)] or [WeightedChunk()]
-    chunks = [*_functions(score.get("normalize_fn")), *chunks]
-    reduction = str(plan.indexes[index].options.get("score", "sum"))
+    named = plan.indexes[index].functions
+    given = [*_functions(named.get("score_fn")), *_functions(named.get("chunk"))]
+    documents = [one for one in given if one.scores == "documents"]
+    documents += _functions(named.get("document"))
+    chunks = [one for one in given if one.scores == "chunks"] or [WeightedChunk()]
+    chunks = [*_functions(named.get("normalize_fn")), *chunks]
+    reducer = named.get("reduce") or plan.indexes[index].options.get("score", "sum")
     return Scoring(
-        create(reduction, kind=Reducer),
+        _ready(assembled(reducer, kind=Reducer)),
         chunk=_one(chunks),
         document=_one(documents or [WeightedDocument()]),
     )
@@ -52,16 +53,12 @@ def _functions(given: Any) -> list[ScoreFunction]:
         return []
     if isinstance(given, list | tuple):
         return [one for part in given for one in _functions(part)]
-    if isinstance(given, str):
-        return [_made(given, {})]
-    options = given.get("with") or given.get("options") or {}
-    return [_made(str(given["uses"]), options)]
+    return [_ready(assembled(given, kind=ScoreFunction))]
 
 
-def _made(uses: str, options: Mapping[str, Any]) -> ScoreFunction:
-    function = create(uses, options, kind=ScoreFunction)
-    function.setup()
-    return function
+def _ready(component: T) -> T:
+    component.setup()
+    return component
 
 
 def _one(functions: Sequence[ScoreFunction]) -> ScoreFunction:
@@ -81,17 +78,15 @@ class Rescored:
     def rankings(self, queries: int) -> list[list[Candidate]]:
         """Return each query's candidates with their new scores, best first, ids once each."""
         scored = self.scoring.rank(self.hits)
-        values = dict(zip(scored.documents.tolist(), scored.scores.tolist(), strict=True))
-        starts = dict(zip(map(id, self.parts), self._starts, strict=True))
-        renewed = []
-        for ranking in rank(self.parts, queries):
-            again = [
-                replace(one, score=value, rescored=self, number=number)
-                for one in ranking
-                if (value := values.get(number := starts[id(one.part)] + one.row)) is not None
-            ]
-            renewed.append(sorted(again, key=lambda one: one.order))
-        return renewed
+        values = np.full(len(self._queries), np.nan)
+        values[scored.documents] = scored.scores
+        listed = values.tolist()
+        ends = [*self._starts[1:], len(listed)]
+        new = [
+            NewScores(self, start, listed[start:end])
+            for start, end in zip(self._starts, ends, strict=True)
+        ]
+        return rank(self.parts, queries, new)
 
     def explain(self, number: int) -> dict[str, Any]:
         """Return how a document's score came to be, as a tree."""
@@ -113,6 +108,8 @@ class Rescored:
             chunk_weights=self._joined("chunk_weights").astype(np.float64),
             document_weights=per_hit["document_weights"][numbers].astype(np.float64),
             document_chunks=per_hit["document_chunks"][numbers].astype(np.int64),
+            query_cells=cells_of(self._joined("query_boxes"), self._queries[numbers]),
+            chunk_cells=cells_of(self._joined("boxes"), numbers),
             total_documents=sum(int(part.extra["documents"]) for part in self.parts),
             total_chunks=sum(int(part.extra["chunks"]) for part in self.parts),
         )
@@ -139,3 +136,21 @@ class Rescored:
                 for column, start in zip(columns, self._starts, strict=True)
             ]
         return np.concatenate(columns)
+
+
+def cells_of(boxes: NDArray[Any], owners: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """Return column and row of the middle of each box, in three by three over its picture.
+
+    How large a picture is, its boxes tell together; what has no place is taken for the middle.
+
+    Args:
+        boxes: (m, 4), left, top, right and bottom; (0, 4) where nothing stands in a plane.
+        owners: (m,), the picture of each box.
+    """
+    if not len(boxes):
+        return None
+    extents = np.zeros((int(owners.max()) + 1, 2))
+    np.maximum.at(extents, owners, boxes[:, 2:])
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2.0
+    cells = np.floor(_GRID * middles / np.maximum(extents[owners], 1e-9))
+    return np.where(boxes[:, 2:3] < 0, _GRID // 2, np.clip(cells, 0, _GRID - 1))

@@ -12,19 +12,16 @@ from celery import shared_task
 
 from compose.plan import Plan
 from compose.wire import codec, names
-from compose.wire.fusing import depth_of, wanted_of
+from compose.wire.fusing import depth_of
 from compose.wire.messages import ReduceOrder, Reply, SearchParams, ShardPart
 from indexstore.model import ChunkTable
 from workers import metrics
 from workers.answering import answer_failure, reply
 from workers.reduce.answer import Answerer
-from workers.reduce.fusion import Fusion
-from workers.reduce.merge import Candidate, by_index, rank
+from workers.reduce.ranking import Scorings, rankings_of, scorings_of
 from workers.reduce.reranking import SecondStage
-from workers.reduce.scoring import Rescored, scoring_of
 from workers.reduce.stored import LiveDocuments
 from workers.runtime import runtime
-from workers.score.documents import Scoring
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +57,7 @@ def _reduce(packed: Sequence[bytes], order: ReduceOrder, started: float) -> Repl
     parts = [ShardPart.from_wire(codec.loads(part)) for part in packed]
     params = SearchParams.from_wire(order.params)
     plan = runtime().plan
-    rankings = _rankings(parts, order.queries, params, plan)
+    rankings = rankings_of(parts, order.queries, params, plan, _scorings())
     live = _live_documents(order.collection).get(
         candidate.doc_id for ranking in rankings for candidate in ranking
     )
@@ -89,34 +86,6 @@ def _reduce(packed: Sequence[bytes], order: ReduceOrder, started: float) -> Repl
     )
 
 
-def _rankings(
-    parts: Sequence[ShardPart], queries: int, params: SearchParams, plan: Plan
-) -> list[list[Candidate]]:
-    """Return one ranking a query; those of several indexes are fused over global ranks."""
-    groups = {
-        plan.indexes[index].name: _ranked(group, queries, plan, index)
-        for index, group in by_index(parts).items()
-    }
-    if not groups:
-        return [[] for _ in range(queries)]
-    if not plan.fuses(params.mode):
-        return next(iter(groups.values()))
-    fusion, wanted = Fusion.of(plan.score), wanted_of(params)
-    return [
-        fusion.fuse({name: rankings[query] for name, rankings in groups.items()}, wanted)
-        for query in range(queries)
-    ]
-
-
-def _ranked(
-    group: Sequence[ShardPart], queries: int, plan: Plan, index: int
-) -> list[list[Candidate]]:
-    """Return the rankings of one index, by the shards' scores or by the flow's own functions."""
-    if not plan.rescores or not all(part.extra for part in group):
-        return rank(group, queries)
-    return Rescored(group, _scoring(index)).rankings(queries)
-
-
 def _has_more(parts: Sequence[ShardPart], query: int, params: SearchParams, plan: Plan) -> bool:
     """Tell whether some shard may hold hits beyond those that it sent."""
     asked = depth_of(params, plan) + params.slack
@@ -138,6 +107,15 @@ def _spans(
     ]
 
 
+def prepare() -> None:
+    """Make the score functions of all indexes, so that a wrong one is told at the start.
+
+    Raises:
+        ComponentError: one cannot be made; its text says which and why.
+    """
+    _scorings()
+
+
 def _chunks_of(generation: int, doc_ids: Sequence[str]) -> Mapping[str, ChunkTable]:
     state = runtime()
     serving = generation or state.generation()
@@ -145,8 +123,8 @@ def _chunks_of(generation: int, doc_ids: Sequence[str]) -> Mapping[str, ChunkTab
 
 
 @cache
-def _scoring(index: int) -> Scoring:
-    return scoring_of(runtime().plan, index)
+def _scorings() -> Scorings:
+    return scorings_of(runtime().plan)
 
 
 @cache

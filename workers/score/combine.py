@@ -1,22 +1,13 @@
 """Several score functions as one: beside each other, or one after another."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workers.component import ChunkHits, Explanation, ScoreFunction
-from workers.score.formula import RELEVANCE, Values, grafted, summary
-
-MODES: Mapping[str, Callable[[NDArray[Any]], Values]] = {
-    "multiply": lambda stack: np.prod(stack, axis=0),
-    "sum": lambda stack: np.sum(stack, axis=0),
-    "max": lambda stack: np.max(stack, axis=0),
-    "min": lambda stack: np.min(stack, axis=0),
-    "avg": lambda stack: np.mean(stack, axis=0),
-}
+from workers.score.formula import MODES, RELEVANCE, Values, checked_mode, grafted, summary
 
 
 class Combined(ScoreFunction):
@@ -31,11 +22,9 @@ class Combined(ScoreFunction):
     former_options: ClassVar[dict[str, str | None]] = {"score_mode": "mode"}
 
     def __init__(self, *, operands: Sequence[ScoreFunction], mode: str = "multiply") -> None:
-        if mode not in MODES:
-            raise ValueError(f"mode {mode!r} is none of {', '.join(MODES)}")
         if not operands:
             raise ValueError("operands must hold at least one score function")
-        self.mode = mode
+        self.mode = checked_mode(mode)
         self.operands = tuple(operands)
 
     def score(self, hits: ChunkHits) -> Values:

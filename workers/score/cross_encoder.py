@@ -19,7 +19,7 @@ class CrossEncoder(Reranker):
 
     Args:
         model_dir: folder with model.onnx and tokenizer.json.
-        max_tokens: longer pairs are cut at the end of the text.
+        max_tokens: longer pairs are cut at the end of the text, and counted as ``texts_cut``.
         probability: give 1 / (1 + exp(-logit)), in 0..1, instead of the logit.
     """
 
@@ -61,10 +61,12 @@ class CrossEncoder(Reranker):
 
     def rerank(self, query: str, texts: Sequence[str]) -> Floats:
         """Return one score a text."""
-        from workers.models.tokens import without_surrogates  # noqa: PLC0415  (as in setup)
+        from workers.models.tokens import TEXTS_CUT, without_surrogates  # noqa: PLC0415  (as in setup)
 
         asked = without_surrogates(query)
         pairs = [self._tokenizer.encode(asked, without_surrogates(text)) for text in texts]
+        if cut := sum(bool(pair.overflowing) for pair in pairs):
+            self.tally.add(TEXTS_CUT, cut)
         scores = np.array([self._logit(pair) for pair in pairs], np.float32)
         return np.asarray(1.0 / (1.0 + np.exp(-scores))) if self.probability else scores
 

@@ -16,19 +16,27 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
     """Documents by falling score, query by query; equal scores by rising document number.
 
     Attributes:
         queries, documents: int (r,). scores: float64 (r,).
-        members: for each row the rows of its chunk hits, in the order they came.
+        places: int (r,), which group of hits each row is. groups: int (m,), the group of each hit.
     """
 
     queries: NDArray[np.int64]
     documents: NDArray[np.int64]
     scores: NDArray[np.float64]
-    members: tuple[NDArray[np.int64], ...]
+    places: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+    def members(self) -> tuple[NDArray[np.int64], ...]:
+        """Return for each row the rows of its chunk hits, in the order they came."""
+        rows = np.argsort(self.groups, kind="stable")
+        sizes = np.bincount(self.groups, minlength=len(self.places))
+        split = np.split(rows, np.cumsum(sizes)[:-1])
+        return tuple(split[place] for place in self.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +57,7 @@ class Scoring:
         table = self._documents(hits, values, first, groups)
         scores = table.values if self.document is None else self.document.score(table)
         order = np.lexsort((table.documents, -scores, table.queries))
-        rows = np.argsort(groups, kind="stable")
-        members = np.split(rows, np.cumsum(np.bincount(groups, minlength=len(first)))[:-1])
-        return Ranking(
-            table.queries[order],
-            table.documents[order],
-            scores[order],
-            tuple(members[place] for place in order),
-        )
+        return Ranking(table.queries[order], table.documents[order], scores[order], order, groups)
 
     def explain(self, hits: ChunkHits, *, query: int, document: int) -> Explanation:
         """Return how one document's score came to be, down to the index's relevances.
@@ -107,14 +108,22 @@ class Scoring:
             **taken,
             values=self.reducer.reduce(values, groups, len(first)),
             found=np.bincount(groups, minlength=len(first)),
-            query_spans=None,
-            chunk_spans=None,
+            query_cells=None,
+            chunk_cells=None,
         )
 
 
 def _groups(hits: ChunkHits) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first hit of every (query, document), and each hit's group."""
+    """Return the first hit of every (query, document), and each hit's group.
+
+    Hits come document after document, part by part: a stable sort merges these few runs.
+    """
     width = int(hits.documents.max()) + 1 if len(hits.documents) else 1
     keys = hits.queries.astype(np.int64) * width + hits.documents
-    _, first, groups = np.unique(keys, return_index=True, return_inverse=True)
-    return np.asarray(first, np.int64), np.asarray(groups, np.int64)
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    begins = np.ones(len(keys), np.bool_)
+    begins[1:] = ordered[1:] != ordered[:-1]
+    groups = np.empty(len(keys), np.int64)
+    groups[order] = np.cumsum(begins) - 1
+    return order[begins], groups

@@ -1,7 +1,7 @@
 """What score functions are made of: one array formula and the words that explain it."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,15 @@ Values = NDArray[np.float64]
 
 #: Name of the leaf that stands for what was scored before: the index's own score.
 RELEVANCE = "relevance"
+
+#: How several values become one.
+MODES: Mapping[str, Callable[[NDArray[Any]], Values]] = {
+    "multiply": lambda stack: np.prod(stack, axis=0),
+    "sum": lambda stack: np.sum(stack, axis=0),
+    "max": lambda stack: np.max(stack, axis=0),
+    "min": lambda stack: np.min(stack, axis=0),
+    "avg": lambda stack: np.mean(stack, axis=0),
+}
 
 
 class Formula(ScoreFunction):
@@ -54,6 +63,17 @@ class Formula(ScoreFunction):
             operands=tuple(operands),
             params=self.params(),
         )
+
+
+def checked_mode(mode: str) -> str:
+    """Return a mode that there is.
+
+    Raises:
+        ValueError: it is none of ``MODES``; its text lists them.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode {mode!r} is none of {', '.join(MODES)}")
+    return mode
 
 
 def summary(cls: type[ScoreFunction]) -> str:

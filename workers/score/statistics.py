@@ -9,9 +9,16 @@ from workers.component import ChunkHits
 from workers.score.formula import Formula, Values, column
 from workers.score.weights import Product
 
+#: Keys up to so many times the number of rows are counted as they are; a sort is dearer.
+_SPARSE = 64
+
 
 class CoordChunk(Product):
-    """relevance * share of the document's chunks that the query's chunk found."""
+    """relevance * share of the document's chunks that the query's chunk found.
+
+    Args:
+        mode: how they are made one: multiply, sum, max, min or avg.
+    """
 
     aliases = ("CoordChunkScoreFn",)
 
@@ -22,9 +29,14 @@ class CoordChunk(Product):
 
 
 class CoordDocument(Product):
-    """score * share of the document's chunks that were found; 1 for a document without chunks."""
+    """score * share of the document's chunks that were found; 1 for a document without chunks.
+
+    Args:
+        mode: how they are made one: multiply, sum, max, min or avg.
+    """
 
     aliases = ("CoordDocScoreFn", "CoordDoc")
+    scores = "documents"
 
     def factors(self, hits: ChunkHits) -> Mapping[str, Values]:
         """Return the share."""
@@ -44,10 +56,7 @@ class _Thresholded(Formula):
         tf: its document's hits of at least ``threshold``; df: those of all documents.
         """
         good = hits.values >= self.threshold
-        frequencies = counted(hits, good)
-        _, chunk = _numbers(hits.queries, hits.query_chunks)
-        spread = np.bincount(chunk, weights=good)[chunk] if len(chunk) else np.zeros(0)
-        return frequencies, np.asarray(spread, np.float64)
+        return counted(hits, good), _sums(good, hits.queries, hits.query_chunks)
 
 
 class TFIDF(_Thresholded):
@@ -116,17 +125,16 @@ class BM25(_Thresholded):
 
 def counted(hits: ChunkHits, good: NDArray[np.bool_]) -> Values:
     """Return, a hit, the good hits of its document by the same chunk of the same query."""
-    _, group = _numbers(hits.queries, hits.query_chunks, hits.documents)
-    if not len(group):
+    return _sums(good, hits.documents, hits.queries, hits.query_chunks)
+
+
+def _sums(weights: NDArray[np.bool_], *columns: NDArray[np.integer]) -> Values:
+    """Return, a row, the sum of the weights of all rows that are equal to it in some columns."""
+    if not len(weights):
         return np.zeros(0)
-    return np.asarray(np.bincount(group, weights=good)[group], np.float64)
-
-
-def _numbers(*columns: NDArray[np.integer]) -> tuple[int, NDArray[np.int64]]:
-    """Number the distinct rows of some columns: how many there are, and each row's number."""
-    keys = np.zeros(len(columns[0]), np.int64)
+    keys = np.zeros(len(weights), np.int64)
     for values in columns:
-        _, place = np.unique(values, return_inverse=True)
-        keys = keys * (int(place.max()) + 1 if len(place) else 1) + place
-    distinct, numbers = np.unique(keys, return_inverse=True)
-    return len(distinct), np.asarray(numbers, np.int64)
+        keys = keys * (int(values.max()) + 1) + values
+    if int(keys.max()) > _SPARSE * len(keys):  # too few of them to keep a sum for every number
+        _, keys = np.unique(keys, return_inverse=True)
+    return np.asarray(np.bincount(keys, weights=weights)[keys], np.float64)

@@ -2,31 +2,37 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
 from workers.component import ChunkHits
-from workers.score.formula import Formula, Values, column
-
-_PLANE = 2
+from workers.score.formula import MODES, Formula, Values, checked_mode, column
 
 
 class Product(Formula):
-    """Multiplies the score by all factors; the base of weights."""
+    """Makes one value of the score and all factors, by default their product; base of weights."""
+
+    former_options: ClassVar[dict[str, str | None]] = {"score_mode": "mode"}
+
+    def __init__(self, *, mode: str = "multiply") -> None:
+        self.mode = checked_mode(mode)
 
     @abstractmethod
     def factors(self, hits: ChunkHits) -> Mapping[str, Values]:
         """Return the factors by name."""
 
     def formula(self, values: Values, factors: Mapping[str, Values]) -> Values:
-        """Return the product."""
-        for factor in factors.values():
-            values = values * factor
-        return values
+        """Return the value made of all."""
+        return np.asarray(MODES[self.mode](np.stack([values, *factors.values()])), np.float64)
 
 
 class WeightedChunk(Product):
-    """relevance * weight of the query's chunk * weight of the document's chunk."""
+    """relevance * weight of the query's chunk * weight of the document's chunk.
+
+    Args:
+        mode: how they are made one: multiply, sum, max, min or avg.
+    """
 
     aliases = ("WeightedChunkScoreFn",)
 
@@ -41,7 +47,11 @@ class WeightedChunk(Product):
 class WeightedChunkOffset(WeightedChunk):
     """As WeightedChunk, times how near the two chunks stand in their originals.
 
-    Of places in a plane 1 / (1 + distance), of positions in a row 1 / max(1, difference).
+    Of parts of pictures 1 / (1 + distance), counted in cells of a grid of three by three over each
+    picture; of positions in a row (sentences, frames) 1 / max(1, difference).
+
+    Args:
+        mode: how they are made one: multiply, sum, max, min or avg.
     """
 
     aliases = ("WeightedChunkOffsetScoreFn",)
@@ -52,9 +62,14 @@ class WeightedChunkOffset(WeightedChunk):
 
 
 class WeightedDocument(Product):
-    """score * weight of the document."""
+    """score * weight of the document.
+
+    Args:
+        mode: how they are made one: multiply, sum, max, min or avg.
+    """
 
     aliases = ("WeightedDocScoreFn", "WeightedDoc")
+    scores = "documents"
 
     def factors(self, hits: ChunkHits) -> Mapping[str, Values]:
         """Return the documents' weights."""
@@ -63,7 +78,7 @@ class WeightedDocument(Product):
 
 def nearness(hits: ChunkHits) -> Values:
     """Return how near each hit's two chunks stand, in (0, 1]; 1 for the same place."""
-    if hits.query_spans is None or hits.chunk_spans is None:
+    if hits.query_cells is None or hits.chunk_cells is None:
         return 1.0 / np.maximum(1.0, np.abs(column(hits.query_chunks) - column(hits.positions)))
-    difference = column(hits.query_spans)[:, :_PLANE] - column(hits.chunk_spans)[:, :_PLANE]
+    difference = column(hits.query_cells) - column(hits.chunk_cells)
     return np.asarray(1.0 / (1.0 + np.sqrt(np.square(difference).sum(axis=1))))

@@ -124,6 +124,19 @@ class Serving:
             shard.catch_up()
         return changed
 
+    def look_ahead(self) -> None:
+        """Open the segments that the manifest lists anew, beside those that serve.
+
+        Raises:
+            IndexStoreError: the first shard's of which they cannot be opened now.
+        """
+        for shard in tuple(self.opened.shards.values()):
+            shard.look_ahead()
+
+    def covered(self) -> dict[Target, int]:
+        """Return how far the segments of each shard go."""
+        return {target: s.stats().covered_seq for target, s in self.opened.shards.items()}
+
     def see_to_builds(self) -> None:
         """Ask for a segment where one is due; again and again, for a builder may die of it."""
         now = time.monotonic()

@@ -13,7 +13,7 @@ from celery import shared_task
 
 from compose.plan import Plan
 from compose.wire import codec, names
-from compose.wire.fusing import depth_of
+from compose.wire.fusing import depth_of, fuses
 from compose.wire.messages import (
     NOBODY,
     Inspection,
@@ -96,6 +96,7 @@ def shard_query(batch: QueryBatch, config: IndexConfig, plan: Plan) -> ShardQuer
         embeddings=batch.embeddings.get(config.vector, np.zeros((0, config.dim or 1), np.float32)),
         owners=none if batch.owners is None else batch.owners,
         weights=np.ones(0, np.float32) if batch.weights is None else batch.weights,
+        places=batch.places,
         texts=batch.texts if config.kind == "text" else (),
         queries=batch.queries,
         limit=depth_of(params, plan),
@@ -115,7 +116,7 @@ def shard_query(batch: QueryBatch, config: IndexConfig, plan: Plan) -> ShardQuer
 
 def _is_final(params: SearchParams, plan: Plan) -> bool:
     """Tell whether the shards' scores are those of the answer."""
-    return not (plan.fuses(params.mode) or plan.candidates)
+    return not (fuses(params, plan) or plan.candidates)
 
 
 def _packed(part: ShardPart) -> bytes:

@@ -5,6 +5,15 @@ from typing import Any, Literal
 from app.api.schemas.base import Output
 
 
+class Note(Output):
+    """Something that the components of a stage counted, such as texts that they had to cut."""
+
+    stage: str
+    what: str
+    count: int
+    meaning: str
+
+
 class CollectionResult(Output):
     """The collection of this deployment: named after its flow, made when the flow starts."""
 
@@ -15,6 +24,7 @@ class CollectionResult(Output):
     generation: int
     shards: int
     documents: dict[str, int]
+    notes: list[Note]
     token: str
     created_at: float
 

@@ -1,6 +1,6 @@
 """The search request and its answer."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,15 @@ from app.api.schemas.filters import FilterJson
 
 Mode = Literal["vector", "text", "hybrid"]
 KINDS_OF_QUERY = ("text", "vector", "vectors", "image", "audio", "video", "id")
+MixedKind = Literal["text", "image", "audio", "video"]
+MIXED_KINDS: frozenset[str] = frozenset(get_args(MixedKind))
+Weight = Annotated[float, Field(allow_inf_nan=False, ge=-1e6, le=1e6)]
 #: Vectors of one query; each costs a search of its own in every shard.
 MAX_ROWS = 256
 
 
 class Media(Input):
-    """An image, a sound or a video by content (base64) or by the reference of a stored blob."""
+    """An image, a sound or a video: its content, the name of a stored blob, or its address."""
 
     base64: str | None = None
     blob: str | None = Field(None, pattern=r"^sha256:[0-9a-f]{64}$")
@@ -31,7 +34,7 @@ class Media(Input):
 
 
 class Query(Input):
-    """What to look for: exactly one of these."""
+    """What to look for: one of these, or several of text, image, audio and video, mixed."""
 
     text: str | None = Field(None, min_length=1)
     vector: Vector | None = None
@@ -40,26 +43,53 @@ class Query(Input):
     audio: Media | None = None
     video: Media | None = None
     id: str | None = Field(None, min_length=1, description="a stored document: find more like it")
-    weights: list[float] | None = Field(
-        None, description="of `vectors`, 1 each when absent; negative: what is unlike the vector"
+    weights: list[Weight] | dict[MixedKind, Weight] | None = Field(
+        None,
+        description="of `vectors`, a list; of a mixed query, by kind, such as "
+        '{"text": 0.7, "image": 0.3}; 1 each when absent; negative: what is unlike it',
     )
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        """A query is of one kind."""
-        given = [name for name in KINDS_OF_QUERY if getattr(self, name) is not None]
-        if len(given) != 1:
+    def _kinds_that_go_together(self) -> Self:
+        """A query is of one kind, or mixed."""
+        given = self.kinds
+        if len(given) != 1 and (not given or not MIXED_KINDS.issuperset(given)):
             got = " and ".join(given) or "none"
-            raise ValueError(f"give exactly one of {', '.join(KINDS_OF_QUERY)}; got {got}")
-        rows = 0 if self.vectors is None else len(self.vectors)
-        if self.weights is not None and len(self.weights) != rows:
-            raise ValueError(f"{len(self.weights)} weights were given for {rows} vectors")
+            raise ValueError(
+                f"give exactly one of {', '.join(KINDS_OF_QUERY)}, or several of "
+                f"{', '.join(sorted(MIXED_KINDS))}; got {got}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_that_fit(self) -> Self:
+        """Weights are of what is given, and not all nothing."""
+        if isinstance(self.weights, list):
+            rows = 0 if self.vectors is None else len(self.vectors)
+            if len(self.weights) != rows:
+                raise ValueError(f"{len(self.weights)} weights were given for {rows} vectors")
+        if isinstance(self.weights, dict):
+            strange = [kind for kind in self.weights if kind not in self.kinds]
+            if strange:
+                raise ValueError(f"a weight was given for {strange[0]}, which is not in the query")
+            if not any(self.share(kind) for kind in self.kinds):
+                raise ValueError("all weights are 0, so nothing is asked for")
         return self
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """Return the kinds that are given."""
+        return tuple(name for name in KINDS_OF_QUERY if getattr(self, name) is not None)
+
+    @property
     def kind(self) -> str:
-        """Return the one kind that is given."""
-        return next(name for name in KINDS_OF_QUERY if getattr(self, name) is not None)
+        """Return the kind that is given, the first of a mixed query."""
+        return self.kinds[0]
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether several kinds make up the query."""
+        return len(self.kinds) > 1
 
     @property
     def medium(self) -> Media | None:
@@ -67,9 +97,26 @@ class Query(Input):
         return self.image or self.audio or self.video
 
     @property
+    def media(self) -> dict[str, Media]:
+        """Return all images, sounds and videos of the query, by kind."""
+        found = {"image": self.image, "audio": self.audio, "video": self.video}
+        return {kind: medium for kind, medium in found.items() if medium is not None}
+
+    @property
     def rows(self) -> list[NDArray[np.float32]]:
         """Return the vectors of the query; none when it has to be encoded first."""
         return self.vectors or ([] if self.vector is None else [self.vector])
+
+    @property
+    def row_weights(self) -> tuple[float, ...] | None:
+        """Return the weights of ``rows``; None: 1 each."""
+        return tuple(self.weights) if isinstance(self.weights, list) and self.weights else None
+
+    def share(self, kind: str) -> float:
+        """Return how much a kind counts in a mixed query."""
+        if not isinstance(self.weights, dict):
+            return 1.0
+        return next((weight for name, weight in self.weights.items() if name == kind), 1.0)
 
 
 class Params(Input):
@@ -88,6 +135,9 @@ class SearchOptions(Input):
     group_size: int = Field(3, ge=1, le=100, description="chunks shown of each document")
     score_threshold: float | None = Field(None, allow_inf_nan=False)
     params: Params = Params()
+    using: str | None = Field(
+        None, min_length=1, description="ask this index alone, by its name or that of its vector"
+    )
     with_content: bool = True
     with_vector: bool = Field(default=False, description="show each chunk's vector, as encoded")
     highlight: bool = Field(default=False, description="mark in each chunk what matched")

@@ -1,87 +1,19 @@
 // The search page. Everything that comes from the server is put in as text, never as HTML.
-"use strict";
+import { Files } from "./asking.js";
+import { hitOf, milliseconds, timingOf, unfolding } from "./hits.js";
 
-const collection = document.body.dataset.collection;
+const { collection, takes } = document.body.dataset;
 const form = document.querySelector("form");
 const status = document.getElementById("status");
 const list = document.getElementById("hits");
 const timing = document.getElementById("timing");
 const keyRow = document.getElementById("key-row");
-const numbers = new Intl.NumberFormat(undefined, { maximumFractionDigits: 3 });
-const milliseconds = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
+const files = new Files(form, takes.split(" ").filter(Boolean), (fault) => {
+  if (fault) say(fault, true);
+  else run();
+});
 let running = null;
-
-/** Make an element with text or children. */
-function make(name, { className = "", text = null, children = [] } = {}) {
-  const node = document.createElement(name);
-  if (className) node.className = className;
-  if (text !== null) node.textContent = text;
-  node.append(...children);
-  return node;
-}
-
-const ENTITIES = { "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#x27;": "'", "&#39;": "'", "&amp;": "&" };
-
-/** Turn the server's highlight, escaped text with <em>, into nodes: only <em> has a meaning. */
-function highlighted(html) {
-  return html.split(/(<em>.*?<\/em>)/s).filter(Boolean).map((part) => {
-    const inner = part.replace(/^<em>|<\/em>$/g, "");
-    const text = inner.replace(/&(lt|gt|quot|amp|#x27|#39);/g, (entity) => ENTITIES[entity]);
-    return part.startsWith("<em>") ? make("mark", { text }) : document.createTextNode(text);
-  });
-}
-
-function chunkOf(chunk) {
-  const words = chunk.highlight ? highlighted(chunk.highlight) : [chunk.text ?? ""];
-  const score = make("small", { text: ` ${numbers.format(chunk.score)}` });
-  return make("p", { className: "chunk", children: [...words, score] });
-}
-
-/** One node of an explanation: what it is called, its value, and what it was made of. */
-function treeOf(node) {
-  const value = node.value ?? node.score;
-  const about = node.docstring ?? node.doc ?? node.description ?? "";
-  const children = [document.createTextNode(`${node.name ?? "score"} = `)];
-  children.push(make("b", { text: typeof value === "number" ? numbers.format(value) : String(value ?? "") }));
-  if (about) children.push(make("small", { text: ` ${about}` }));
-  const inner = node.operands ?? node.children ?? [];
-  if (inner.length) children.push(make("ul", { children: inner.map(treeOf) }));
-  return make("li", { children });
-}
-
-function unfolding(label, content) {
-  return make("details", { children: [make("summary", { text: label }), content] });
-}
-
-function hitOf(hit) {
-  const meta = make("div", { className: "meta" });
-  meta.append(make("span", { className: "score", text: `score ${numbers.format(hit.score)}` }));
-  for (const [name, value] of Object.entries(hit.tags ?? {})) {
-    const shown = typeof value === "object" ? JSON.stringify(value) : String(value);
-    meta.append(make("span", { className: "tag", text: `${name}: ${shown}` }));
-  }
-  const children = [make("h2", { text: hit.id }), meta, ...hit.chunks.map(chunkOf)];
-  const text = hit.content?.text;
-  if (text) children.push(unfolding("whole text", make("pre", { text })));
-  const tree = hit.explanation ?? hit.explain;
-  if (tree) children.push(unfolding("why this score", make("ul", { className: "tree", children: [treeOf(tree)] })));
-  return make("li", { className: "hit", children });
-}
-
-function timingOf(trace) {
-  const rows = (trace?.stages ?? []).map((stage) =>
-    make("tr", {
-      children: [
-        make("td", { text: stage.stage }),
-        make("td", { text: milliseconds.format(stage.queue_ms) }),
-        make("td", { text: milliseconds.format(stage.work_ms) }),
-      ],
-    }));
-  const head = make("tr", {
-    children: ["stage", "waited ms", "worked ms"].map((text) => make("th", { text })),
-  });
-  return make("table", { children: [head, ...rows] });
-}
+let like = null; // the id of a document when more like it is asked for
 
 function say(text, isWarning = false) {
   status.textContent = text;
@@ -89,45 +21,62 @@ function say(text, isWarning = false) {
 }
 
 function show(answer, tookMs) {
-  list.replaceChildren(...answer.hits.map(hitOf));
+  list.replaceChildren(...answer.hits.map((hit) => hitOf(hit, moreLike)));
+  list.classList.toggle("sheet", answer.hits.some((hit) => !hit.content?.text));
+  document.body.classList.toggle("wide", list.classList.contains("sheet"));
   const { shards_ok: ok, shards_total: total, degraded } = answer.coverage;
   const count = answer.hits.length === 1 ? "1 document" : `${answer.hits.length} documents`;
   const shards = `${ok} of ${total} shards answered`;
-  say(`${count} in ${milliseconds.format(answer.took_ms)} ms (${Math.round(tookMs)} ms here); ${shards}`, degraded);
+  const about = like === null ? "" : ` like ${like}`;
+  say(`${count}${about} in ${milliseconds.format(answer.took_ms)} ms (${Math.round(tookMs)} ms here); ${shards}`, degraded);
   timing.replaceChildren();
   if (answer.trace?.stages?.length) timing.append(unfolding("where the time went", timingOf(answer.trace)));
 }
 
-function bodyOf(data) {
-  return {
-    query: { text: data.get("q") },
-    limit: Number(data.get("limit")),
-    highlight: true,
-    trace: true,
-    explain: data.has("explain"),
-  };
+async function queryOf(data, headers, signal) {
+  if (like !== null) return { id: like };
+  const parts = await files.parts(headers, signal);
+  const text = data.get("q").trim();
+  const query = text ? { text, ...parts } : parts;
+  if (Object.keys(query).length > 1) {
+    const share = Number(data.get("share")) / 100;
+    const others = Object.keys(parts);
+    query.weights = Object.fromEntries(others.map((kind) => [kind, text ? share / others.length : 1]));
+    if (text) query.weights.text = 1 - share;
+  }
+  return query;
 }
 
 async function search(data, signal) {
   const key = sessionStorage.getItem("gnes-key");
   const headers = { "content-type": "application/json", ...(key ? { "api-key": key } : {}) };
+  const body = {
+    query: await queryOf(data, headers, signal),
+    limit: Number(data.get("limit")),
+    highlight: true,
+    trace: true,
+    explain: data.has("explain"),
+  };
   const path = `/v1/collections/${encodeURIComponent(collection)}/search`;
-  const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(bodyOf(data)), signal });
+  const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal });
   const answer = await response.json();
   if (response.status === 401) keyRow.hidden = false;
   if (!response.ok) throw new Error(`${answer.title}: ${answer.detail}`);
   return answer;
 }
 
+function remember(data) {
+  const kept = [...data].filter(([name]) => ["q", "limit", "explain"].includes(name));
+  history.pushState(null, "", `?${new URLSearchParams(like === null ? kept : [["like", like], ...kept])}`);
+}
+
 async function run(isFromHistory = false) {
   const data = new FormData(form);
-  if (!data.get("q").trim()) return;
+  if (!data.get("q").trim() && !files.chosen.size && like === null) return;
   running?.abort();
   running = new AbortController();
   const { signal } = running;
-  if (!isFromHistory) {
-    history.pushState(null, "", `?${new URLSearchParams([...data].filter(([name]) => name !== "key"))}`);
-  }
+  if (!isFromHistory) remember(data);
   say("Searching…");
   list.setAttribute("aria-busy", "true");
   const started = performance.now();
@@ -142,24 +91,44 @@ async function run(isFromHistory = false) {
   list.removeAttribute("aria-busy");
 }
 
+function moreLike(id) {
+  like = id;
+  form.elements.q.value = "";
+  files.clear();
+  run();
+  window.scrollTo({ top: 0 });
+}
+
 /** Fill the form from the address, so that a search can be shared and gone back to. */
 function restore() {
   const wanted = new URLSearchParams(location.search);
+  like = wanted.get("like");
   form.elements.q.value = wanted.get("q") ?? "";
   if (wanted.has("limit")) form.elements.limit.value = wanted.get("limit");
   if (!form.elements.limit.value) form.elements.limit.value = "10";
   form.elements.explain.checked = wanted.has("explain");
+  files.clear();
   list.replaceChildren();
   timing.replaceChildren();
   say("");
   run(true);
 }
 
+/** Keep the key for this window: searches send it, images and films come with it as a cookie. */
+function keep(key) {
+  sessionStorage.setItem("gnes-key", key);
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `gnes-key=${encodeURIComponent(key)}; path=/v1/blobs/; samesite=strict${secure}`;
+}
+
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  const key = form.elements.key.value;
-  if (key) sessionStorage.setItem("gnes-key", key);
-  run();
+  if (form.elements.key.value) keep(form.elements.key.value);
+  like = null;
+  if (form.elements.q.value.trim() || files.chosen.size) run();
+  else say("Type what to look for, or add a file.");
 });
+form.elements.q.addEventListener("input", () => files.mind());
+form.elements.share?.addEventListener("change", () => run());
 window.addEventListener("popstate", restore);
 restore();

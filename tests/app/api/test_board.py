@@ -176,12 +176,29 @@ def test_a_flow_of_too_many_processes_is_not_drawn_here(client: TestClient) -> N
     assert "gnes compose" in answer["faults"][0]["text"]
 
 
-def test_a_plug_in_is_never_imported(client: TestClient, tmp_path: Path) -> None:
-    """Not even one that is there: its code runs nowhere."""
+@pytest.mark.parametrize(
+    "flow",
+    [
+        "services:\n- {name: Encoder, uses: X, py_path: trap.py}\n",
+        "services:\n- {name: Encoder, uses: trap.X}\n",
+        "services:\n- {name: Encoder, uses: {uses: X, py_path: [trap.py]}}\n",
+        "services:\n- {name: Encoder, yaml_path: '!X {py_path: trap.py}'}\n",
+        "services:\n- {name: Indexer, uses: X, py_path: trap.py}\n",
+        "services:\n- {name: Indexer, with: {score_fn: {uses: X, py_path: trap.py}}}\n",
+        "services:\n- {name: Indexer}\nscore: {py_path: trap.py, chunk: X}\n",
+        "services:\n- {name: Indexer}\nscore: {reduce: trap.X}\n",
+    ],
+)
+def test_a_plug_in_is_never_imported(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flow: str
+) -> None:
+    """Not even one that is there, wherever a flow may name one: its code runs nowhere."""
     trap = tmp_path / "trap.py"
-    trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n")
+    trap.write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\nclass X: pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
 
-    answer = validated(client, f"services:\n- {{name: Encoder, uses: X, py_path: {trap}}}\n")
+    answer = validated(client, flow)
 
     assert not answer["valid"]
     assert not (tmp_path / "sprung").exists()

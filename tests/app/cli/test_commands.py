@@ -57,9 +57,12 @@ def test_nothing_running_is_not_ready(tmp_path: Path, command: str) -> None:
     ("arguments", "says"),
     [
         (("nonsense",), "No such command"),
-        (("search",), "Missing argument"),
+        (("search",), "give a text, or --like FILE"),
+        (("search", "--like", "/no/such.png"), "does not exist"),
+        (("search", "--like", __file__), "no known kind of image, sound or video"),
+        (("search", "x", "--weight", "text"), "write KIND=NUMBER"),
         (("compose", "--to", "procfil"), "did you mean 'procfile'"),
-        (("components", "nonsense"), "is no kind of component"),
+        (("components", "nonsense"), "is no component and no kind"),
         (("up", "--port", "0"), "GNES_PORT"),
         (("up", "/no/such/flow.yml"), "/no/such/flow.yml"),
         (("search", "x", "--filter", "{"), "--filter is not JSON"),
@@ -85,11 +88,40 @@ def test_compose_prints_the_procfile_of_the_default_flow(tmp_path: Path) -> None
 
 
 def test_components_as_json(tmp_path: Path) -> None:
-    """Programs learn names and options of everything a flow may name."""
+    """Programs learn names and options of everything a flow may name, with their texts."""
     listed = json.loads(gnes("components", "encoder", "--json", folder=tmp_path).stdout)
 
     assert {"Hashing", "MiniLM"} <= {component["name"] for component in listed}
-    assert next(c for c in listed if c["name"] == "Hashing")["options"] == {"dim": 256}
+    (option,) = next(c for c in listed if c["name"] == "Hashing")["options"]
+    assert (option["name"], option["type"], option["default"]) == ("dim", "integer", 256)
+    assert option["doc"].startswith("length of the vectors")
+
+
+@pytest.mark.parametrize("name", ["SentenceSplitter", "SentSplitPreprocessor"])
+def test_one_component_is_shown_with_the_text_of_each_option(tmp_path: Path, name: str) -> None:
+    """By its name or an alias, from the code's own words."""
+    shown = gnes("components", name, folder=tmp_path, env={"COLUMNS": "160"}).stdout
+
+    assert "Cuts a text into sentences, of any script" in shown
+    assert "joined to their neighbour" in shown
+    assert "max_length" in shown
+
+
+def test_a_plug_in_file_is_described_without_running_it(tmp_path: Path) -> None:
+    """Its components stand beside the built-in ones, and an unknown name is told the nearest."""
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from workers.component import Encoder\nraise SystemExit\n"
+        "class Louder(Encoder):\n    'How loud.'\n    def __init__(self, *, by: int = 2): ...\n"
+    )
+
+    shown = gnes("components", "Louder", "--py-path", str(mine), folder=tmp_path).stdout
+    wrong = gnes("components", "Luder", "--py-path", str(mine), folder=tmp_path)
+
+    assert "Louder (encoder)  How loud." in shown
+    assert "by" in shown
+    assert wrong.returncode == 2
+    assert "did you mean Louder?" in wrong.stderr
 
 
 def test_config_show_hides_secrets(tmp_path: Path) -> None:

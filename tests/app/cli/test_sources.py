@@ -8,6 +8,7 @@ import pytest
 
 from app.cli.common import UsageFaultError
 from app.cli.sources import documents_in, documents_of
+from app.local_files import LocalFile
 
 
 def test_a_text_file_holds_a_document_a_line(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_a_json_file_is_one_document_a_list_or_texts(tmp_path: Path) -> None:
 
 
 def test_a_folder_gives_all_files_that_can_be_read_in_order(tmp_path: Path) -> None:
-    """Sub-folders are entered, hidden and unknown files passed over, pictures sent as base64."""
+    """Sub-folders are entered, hidden and unknown files passed over, media stay files."""
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "b.md").write_text("# Title")
     (tmp_path / "a.txt").write_text("line")
@@ -50,7 +51,7 @@ def test_a_folder_gives_all_files_that_can_be_read_in_order(tmp_path: Path) -> N
     found = list(documents_of(tmp_path))
 
     assert [d["id"] for d in found] == ["a.txt:1", "p.png", "sub/b.md"]
-    assert found[1]["image"] == {"base64": "iVBORw=="}
+    assert found[1]["image"] == LocalFile(tmp_path / "p.png")
 
 
 def test_standard_input_takes_json_and_plain_lines_alike() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from workers.component import Chunk, Encoder
-from workers.encode.metric_adapter import MetricAdapter
+from workers.encode.metric_adapter import PULLS, Lesson, MetricAdapter
 from workers.errors import TrainingError
 from workers.testing import TrainableContract, vectors
 from workers.vectors import unit_rows
@@ -66,6 +66,33 @@ def test_pairs_it_has_not_seen_come_nearer() -> None:
 
     after = found_first(adapter.transform(QUERIES[40:]), adapter.transform(DOCUMENTS[40:]))
     assert after > before + 0.1
+
+
+def test_the_pull_is_chosen_on_queries_held_back() -> None:
+    """Where pairs teach something it is not the strongest; where the encoder knows all, it is."""
+    told = MetricAdapter(epochs=60, learning_rate=0.01)
+    told.train(tagged(0, 50))
+    clean = MetricAdapter()
+    pairs = tuple((place, place, 1.0) for place in range(50))
+    clean.learn_pairs(QUERIES[:50], QUERIES[:50], pairs)
+
+    assert told.chosen_pull in PULLS[:-1]
+    assert clean.chosen_pull == PULLS[-1]
+    assert MetricAdapter(pull=0.5).chosen_pull == 0.5
+
+
+def test_a_great_many_documents_are_sampled_to_choose() -> None:
+    """Answers stay, so do as many others as there is room for."""
+    rows = np.eye(4, dtype=np.float32)[np.arange(20_000) % 4]
+    pairs = tuple((query, 19_999 - query, 1.0) for query in range(700))
+
+    sampled = Lesson(rows[:700], rows, pairs).sampled(np.random.default_rng(1))
+
+    assert (len(sampled.queries), len(sampled.documents)) == (500, 5_000)
+    assert len(sampled.pairs) == 500
+    for query, row, _ in sampled.pairs:
+        # query q is the unit vector q % 4, its answer 19 999 - q
+        assert sampled.documents[row].argmax() == 3 - sampled.queries[query].argmax()
 
 
 def test_a_strong_pull_keeps_what_the_encoder_knows() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from indexstore.codes import FIRST_BUCKET
 from workers.component import Chunk, Encoder, Trainable
 from workers.encode.hash_bits import HashBits
 from workers.encode.pca import PCA, PCALocal, balanced_permutation
@@ -187,7 +188,10 @@ def test_pq_needs_as_many_rows_as_clusters() -> None:
 
 @pytest.mark.parametrize("method", ["product_uniform", "uniform", "ortho_uniform"])
 def test_hash_gives_clusters_and_bytes(method: str) -> None:
-    """16 bytes and 2 clusterings on [1000, 128] give uint32 [1000, 18] (14.7)."""
+    """16 bytes and 2 clusterings on [1000, 128] give uint32 [1000, 18] (14.7).
+
+    Clusters are numbered from 256 on, so that a row itself tells them from its bytes.
+    """
     rows = RANDOM.normal(size=(1000, 128)).astype(np.float32)
     options = {"num_bytes": 16, "num_idx": 2, "clusters": 10, "method": method}
     encoder = create("HashEncoder", options, kind=Encoder)
@@ -196,7 +200,8 @@ def test_hash_gives_clusters_and_bytes(method: str) -> None:
     codes = trained(encoder, rows).transform(rows)
 
     assert (codes.dtype.name, codes.shape, encoder.dim) == ("uint32", (1000, 18), 18)
-    assert codes[:, :2].max() < 10
+    assert codes[:, :2].min() >= FIRST_BUCKET
+    assert codes[:, :2].max() < FIRST_BUCKET + 10
     assert 200 < codes[:, 2:].max() < 256
 
 

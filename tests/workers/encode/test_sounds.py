@@ -57,6 +57,7 @@ def effects() -> Encoder:
     return ready(SoundEffects())
 
 
+@pytest.mark.optional
 class TestSoundEffects(SoundContract):
     """The network of the installed package."""
 

@@ -11,6 +11,8 @@ from workers.component import Preprocessor, Source
 from workers.encode.transformer import MiniLM
 from workers.errors import ContentError, OptionError
 from workers.preprocess.json_documents import JsonDocument
+from workers.preprocess.markup import MarkupSections
+from workers.preprocess.pipeline import PreprocessorPipeline
 from workers.preprocess.sentences import SentenceSplitter
 from workers.preprocess.texts import is_blank
 from workers.preprocess.token_windows import TokenWindows
@@ -62,6 +64,24 @@ def test_windows_overlap_and_the_last_holds_the_rest() -> None:
     ]
     assert [text[int(c.span[0]) : int(c.span[1])] for c in chunks] == [c.text for c in chunks]
     assert sum(chunk.weight for chunk in chunks) <= 1.0
+
+
+@pytest.mark.parametrize(
+    "cutter",
+    [
+        SentenceSplitter(weights="equal"),
+        TokenWindows(size=2, overlap=0, weights="equal"),
+        PreprocessorPipeline(
+            components=[MarkupSections(weights="equal"), SentenceSplitter(weights="equal")]
+        ),
+    ],
+)
+def test_chunks_may_weigh_the_same(cutter: Preprocessor) -> None:
+    """For an index that scores by the best chunk, a short one counts as much as a long one."""
+    chunks = cutter.apply(Source("text", text="# One\n\nShort one. A sentence that is longer."))
+
+    assert len(chunks) > 1
+    assert {chunk.weight for chunk in chunks} == {1.0}
 
 
 def test_characters_count_where_a_script_has_no_spaces() -> None:

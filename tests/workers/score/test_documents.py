@@ -9,6 +9,17 @@ import pytest
 from workers.component import ChunkHits, Explanation, Reducer, ScoreFunction
 from workers.registry import create
 from workers.score.documents import Scoring
+from workers.testing import ReducerContract
+
+
+@pytest.mark.parametrize("name", ["sum", "avg", "max", "min", "multiply"])
+class TestEveryReducer(ReducerContract):
+    """Every built-in reducer keeps the contract."""
+
+    @pytest.fixture
+    def reducer(self, name: str) -> Reducer:
+        """One of them."""
+        return create(name, kind=Reducer)
 
 
 def scoring(reducer: str = "sum", chunk: str | None = None, document: str | None = None) -> Scoring:
@@ -71,7 +82,7 @@ def test_a_document_knows_its_hits(shards: ChunkHits) -> None:
     """The operands of each document are its own hits, in the order they came (14.4)."""
     ranking = scoring("sum").rank(shards)
 
-    assert [rows.tolist() for rows in ranking.members] == [[0, 2, 3], [1, 4], [5]]
+    assert [rows.tolist() for rows in ranking.members()] == [[0, 2, 3], [1, 4], [5]]
 
 
 def test_queries_do_not_mix(hits: ChunkHits) -> None:
@@ -95,7 +106,7 @@ def test_an_explanations_root_is_the_score(
     ranking = way.rank(hits)
 
     for query, number, score, rows in zip(
-        ranking.queries, ranking.documents, ranking.scores, ranking.members, strict=True
+        ranking.queries, ranking.documents, ranking.scores, ranking.members(), strict=True
     ):
         tree = way.explain(hits, query=int(query), document=int(number))
         leaves = [leaf.value for leaf in relevances(tree)]

@@ -165,7 +165,7 @@ def test_offsets_weigh_by_nearness(
 
 def test_places_in_a_plane_weigh_by_distance(hits_of: Any) -> None:
     """Cells (0, 0) and (3, 4) are 5 apart: 1 / 6."""
-    hits = hits_of([1.0], query_spans=[[0.0, 0.0]], chunk_spans=[[3.0, 4.0]])
+    hits = hits_of([1.0], query_cells=[[0.0, 0.0]], chunk_cells=[[3.0, 4.0]])
 
     assert made("WeightedChunkOffset").score(hits) == pytest.approx([1 / 6])
 

@@ -1,6 +1,15 @@
-"""What every engine must do. Subclass it, give ``config`` and, for lossy ones, ``recall``."""
+"""The conformance suite of engines: what every one must do.
+
+A plug-in's author subclasses it and names the engine and its file::
+
+    class TestMyEngine(EngineContract):
+        name = "MyEngine"
+        py_path = ("my_engine.py",)
+"""
+# ruff: noqa: S101, PLR2004  (suites assert, with plain numbers)
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,9 +28,10 @@ ROWS = 1000
 
 
 class EngineContract:
-    """The conformance suite of engines."""
+    """What every engine must do; one that loses bits says how much it still finds by ``recall``."""
 
     name: ClassVar[str]
+    py_path: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[Mapping[str, Any]] = {}
     metrics: ClassVar[tuple[Metric, ...]] = ("cosine",)
     recall: ClassVar[float] = 0.95  # of the exact ten best, at least
@@ -34,7 +44,9 @@ class EngineContract:
     @pytest.fixture
     def config(self, metric: Metric) -> IndexConfig:
         """The engine's configuration."""
-        return IndexConfig("v", engine=self.name, options=self.options, metric=metric)
+        return IndexConfig(
+            "v", engine=self.name, options=self.options, metric=metric, py_path=self.py_path
+        )
 
     @pytest.fixture
     def rows(self, config: IndexConfig) -> Float32:
@@ -146,7 +158,7 @@ class EngineContract:
 
     def test_an_unknown_option_is_refused(self, config: IndexConfig) -> None:
         """A misspelled option is not silently ignored."""
-        wrong = IndexConfig("v", engine=self.name, options={"efx": 1}, metric=config.metric)
+        wrong = replace(config, options={"efx": 1})
 
         with pytest.raises(EngineError, match="option 'efx'"):
             create(wrong, dim=DIM)

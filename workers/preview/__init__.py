@@ -1,0 +1,1 @@
+"""Media made small, to be looked at: thumbnails, crops, clips."""
