@@ -41,7 +41,7 @@ install: $(VENV)/.core  ## make the environment: everything that `gnes up` needs
 
 dev: $(VENV)/.dev  ## ... and everything that checks and tests
 
-all: $(VENV)/.all  ## ... and what single features need: pictures, films and sounds, torch
+all: $(VENV)/.all  ## ... and what single features need: torch among it
 
 demo: $(VENV)/.core  ## search everything your Python can do, end to end
 	$(BIN)/python -m app.cli.main demo
