@@ -59,16 +59,16 @@ def main() -> None:
         print("starting flows/any-to-any.yml")
         data, flow = DataFolder(Path(folder) / "data"), ROOT / "flows" / "any-to-any.yml"
         with child.deployment(data, flow=flow) as state, Client(state.url) as api:
-            run(api, files, given.sheet)
+            run(api, files, given.sheet, Path(folder))
             if given.stay:
                 input(f"search by yourself at {state.url} (Enter ends it) ")
 
 
-def run(api: Client, files: Mapping[str, Sequence[Path]], path: Path) -> None:
-    """Store the files, ask, and write the contact sheet."""
+def run(api: Client, files: Mapping[str, Sequence[Path]], path: Path, folder: Path) -> None:
+    """Store the files, ask, and write the contact sheet; ``folder`` takes what is only asked by."""
     store(api, files)
     sheet = Sheet(api)
-    for question in questions(files):
+    for question in questions(files, folder):
         is_kind = {"must": [{"key": "kind", "match": {"value": question.kind}}]}
         query = sent(question.query, api)
         request = {"query": query, "filter": is_kind, "limit": LIMIT, "group_size": 1}
@@ -79,7 +79,7 @@ def run(api: Client, files: Mapping[str, Sequence[Path]], path: Path) -> None:
     print(f"\ncontact sheet: {path.resolve()}")
 
 
-def questions(files: Mapping[str, Sequence[Path]]) -> list[Question]:
+def questions(files: Mapping[str, Sequence[Path]], folder: Path) -> list[Question]:
     """Return what is asked: every way from one kind to another that the files allow."""
     images, films, sounds = (files.get(kind, ()) for kind in ("image", "video", "audio"))
     asked: list[Question] = []
@@ -91,7 +91,7 @@ def questions(files: Mapping[str, Sequence[Path]]) -> list[Question]:
         asked.append(Question("words and a picture → pictures: vegetables", query, "image"))
     if films:
         asked += [Question(f"words → moment: {text}", {"text": text}, "video") for text in MOMENTS]
-        frame = frame_of(chosen(films, "bigbuckbunny"))
+        frame = frame_of(chosen(films, "bigbuckbunny"), folder)
         asked.append(like("frame → film", "image", frame, "video"))
         asked.append(like("film → films", "video", chosen(films, "carphone_distorted"), "video"))
     if sounds:
@@ -110,12 +110,12 @@ def chosen(paths: Sequence[Path], name: str) -> Path:
     return next((path for path in paths if path.stem.startswith(name)), paths[len(paths) // 2])
 
 
-def frame_of(path: Path) -> Path:
-    """Return a picture of a film at about two seconds, as a file beside it."""
+def frame_of(path: Path, folder: Path) -> Path:
+    """Return a picture of a film at about two seconds, as a file in a folder."""
     from workers.models.films import Film  # noqa: PLC0415  (av is optional)
     from workers.models.pictures import encoded  # noqa: PLC0415  (as above)
 
-    frame = path.with_name(f"frame of {path.name} at 2 s.png")
+    frame = folder / f"frame of {path.name} at 2 s.png"
     with Film(path.open("rb")) as film:
         frame.write_bytes(encoded(film.frame_at(2.0).pixels(), "PNG"))
     return frame

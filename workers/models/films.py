@@ -15,6 +15,7 @@ from av.error import FFmpegError
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from workers.errors import ContentError
+from workers.models.containers import open_container, reason_of
 from workers.models.pictures import Pixels
 
 _MAX_MEGAPIXELS = 80
@@ -22,8 +23,6 @@ _EVEN = 2
 _USUAL_RATE = 25.0  # of films that do not say how many frames a second they have
 _TINY_S = 1e-6
 _ANEW = "encode it anew, as H.264 for instance"
-#: A playlist among the uploads must not make the decoder open files or addresses.
-OPENING = {"protocol_whitelist": "none"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +171,7 @@ class Film:
     def _open(self) -> None:
         if self._container is not None:
             self._container.close()
-        self._file.seek(0)
-        if not self._file.read(1):
-            raise ContentError("the film is empty: it has no bytes")
-        self._file.seek(0)
-        try:
-            self._container = av.open(self._file, metadata_errors="replace", options=dict(OPENING))
-        except (FFmpegError, ValueError) as error:
-            raise ContentError(f"these bytes are no film that can be opened: {error}") from None
+        self._container = open_container(self._file, "film")
         if not self._container.streams.video:
             raise ContentError("the file holds no pictures", "send sound as audio")
         self._stream = self._container.streams.video[0]
@@ -219,4 +211,4 @@ class Film:
                 yield frame, time
         except FFmpegError as error:
             if is_first and is_first_frame:
-                raise ContentError(f"the film is broken: {error}") from None
+                raise ContentError(f"the film is broken: {reason_of(error)}") from None

@@ -11,11 +11,10 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from workers.errors import ContentError
+from workers.models.containers import open_container
 
 Samples = NDArray[np.float32]
 
-#: A playlist among the uploads must not make the decoder open files or addresses.
-OPENING = {"protocol_whitelist": "none"}
 _BLOCK_S = 0.5
 _TINY = 1e-10
 _QUIET = 0.01  # added before the logarithm, as VGGish does
@@ -88,14 +87,7 @@ class Sound:
             raise ContentError("the sound is broken: nothing of it can be decoded")
 
     def _open(self) -> None:
-        if not self._file.read(1):
-            raise ContentError("the sound is empty: it has no bytes")
-        self._file.seek(0)
-        try:
-            options = dict(OPENING)
-            self._container = av.open(self._file, metadata_errors="replace", options=options)
-        except (FFmpegError, ValueError) as error:
-            raise ContentError(f"these bytes are no sound that can be opened: {error}") from None
+        self._container = open_container(self._file, "sound")
         if not self._container.streams.audio:
             raise ContentError("the file holds no sound")
         if self._container.streams.audio[0].codec_context is None:

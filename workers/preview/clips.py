@@ -14,7 +14,8 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from workers.errors import ContentError
-from workers.models.films import OPENING, Film, Frame
+from workers.models.containers import open_container
+from workers.models.films import Film, Frame
 
 Opener = Callable[[], BinaryIO]
 
@@ -93,10 +94,7 @@ class _Track:
 
     def __init__(self, file: BinaryIO, container: Any, codec: str) -> None:
         self._file, self._container = file, container
-        try:
-            self._source: Any = av.open(file, metadata_errors="replace", options=dict(OPENING))
-        except (FFmpegError, ValueError) as error:
-            raise ContentError(f"these bytes are no sound that can be opened: {error}") from None
+        self._source = open_container(file, "sound")
         tracks = self._source.streams.audio
         if not tracks or tracks[0].codec_context is None:
             raise ContentError("the file holds no sound that can be decoded")

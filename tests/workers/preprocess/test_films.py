@@ -1,5 +1,7 @@
 """Films cut into chunks: frames at a rate, shots, and what cannot be read."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -150,3 +152,14 @@ def test_a_codec_that_nobody_knows_is_refused_with_a_way_out() -> None:
 
     with pytest.raises(ContentError, match=r"codec that is not known here; encode it anew"):
         cut(VideoShots(), data)
+
+
+def test_a_reason_names_no_path_of_this_machine(tmp_path: Path) -> None:
+    """What a client is told of a film that is cut off says nothing of where its bytes lie."""
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(film([1, 2])[:64])
+
+    with pytest.raises(ContentError, match=r"no film that can be opened: [A-Z]") as refused:
+        ready(VideoShots()).apply(Source("video", opener=lambda: path.open("rb")))
+
+    assert str(tmp_path) not in str(refused.value)
