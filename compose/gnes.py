@@ -47,7 +47,12 @@ GNES_OPTIONS: Mapping[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-_VALUES = {"REDUCE_MEAN": "mean", "REDUCE_MAX": "max", "REDUCE_MEAN_MAX": "mean-max"}
+#: GNES's names of values.
+GNES_VALUES: Mapping[str, str] = {
+    "REDUCE_MEAN": "mean",
+    "REDUCE_MAX": "max",
+    "REDUCE_MEAN_MAX": "mean-max",
+}
 #: GNES's two splitters took a character class, or the inside of one.
 _CHARACTER_CLASS = re.compile(r"\[(.+)\]\+?")
 
@@ -81,4 +86,4 @@ def _value(name: str, value: Any) -> Any:
     if name == "deliminator" and isinstance(value, str):
         found = _CHARACTER_CLASS.fullmatch(value)
         return found.group(1) if found else value
-    return _VALUES.get(value, value) if isinstance(value, str) else value
+    return GNES_VALUES.get(value, value) if isinstance(value, str) else value
