@@ -42,6 +42,8 @@ class TransformerEncoder(Encoder):
         "Transformer",
         "PyTorchTransformers",
         "SentenceTransformer",
+        "BertEncoder",
+        "GPT2Encoder",
     )
 
     speed_options = ("batch_tokens", "engine")
