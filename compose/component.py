@@ -94,6 +94,7 @@ class Component:
     outputs: tuple[str, ...] = ()
     dim: int | Mapping[str, Any] | None = None
     options: tuple[Option, ...] = ()
+    former_options: Mapping[str, str | None] = field(default_factory=dict)  # as GNES called them
     open_options: bool = False
     learns: bool = False  # is of no use before it was trained
     metric: str = ""  # the only way an encoder's codes can be compared

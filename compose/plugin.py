@@ -81,6 +81,7 @@ def _component(
         outputs=_words(_attribute(lineage, "outputs")) or base.outputs,
         dim=_dim(lineage, options) or base.dim,
         options=options,
+        former_options=_former(_attribute(lineage, "former_options")) or base.former_options,
         open_options=bool(constructor and constructor.args.kwarg),
         keeps_dim=bool(_literal(_attribute(lineage, "keeps_dim"))) or base.keeps_dim,
         takes_dim=_rules(_attribute(lineage, "takes_dim")) or base.takes_dim,
@@ -175,6 +176,11 @@ def _literal(node: ast.expr | None) -> object:
 def _words(node: ast.expr | None) -> tuple[str, ...]:
     value = _literal(node)
     return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
+
+
+def _former(node: ast.expr | None) -> Mapping[str, str | None]:
+    value = _literal(node)
+    return value if isinstance(value, dict) else {}
 
 
 def _rules(node: ast.expr | None) -> Mapping[str, str]:

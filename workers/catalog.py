@@ -38,6 +38,8 @@ def describe(cls: type[Component]) -> dict[str, Any]:
         "dim": _dim(cls),
         "options": [_option(cls, option) for option in options_of(cls)],
     }
+    if cls.former_options:
+        entry["former_options"] = dict(cls.former_options)
     if cls.outputs:
         entry["outputs"] = list(cls.outputs)
     if issubclass(cls, Trainable) and "components" not in {o.name for o in options_of(cls)}:

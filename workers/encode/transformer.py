@@ -45,6 +45,7 @@ class TransformerEncoder(Encoder):
         "BertEncoder",
         "GPT2Encoder",
     )
+    former_options: ClassVar[dict[str, str | None]] = {"pooling_strategy": "pooling"}
 
     speed_options = ("batch_tokens", "engine")
 
