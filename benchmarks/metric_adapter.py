@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from app.evaluation import ndcg_at, significance
 from workers.component import Chunk, Encoder
 from workers.encode.metric_adapter import PULLS, MetricAdapter
 from workers.registry import create
@@ -32,7 +33,7 @@ from workers.registry import create
 Judgements = dict[int, dict[int, int]]
 FOLDS = 5
 SPLITS = (1, 2, 3, 4, 5)
-SEED = 20191113
+LIMIT = 10
 
 
 def main() -> None:
@@ -171,19 +172,14 @@ def _held_back(
 
 def ndcg(query: NDArray[np.float32], rows: NDArray[np.float32], grades: dict[int, int]) -> float:
     """Return nDCG@10 with gains 2^grade - 1."""
-    best = np.argsort(-(rows @ query), kind="stable")[:10]
-    gains = np.array([2.0 ** grades.get(int(row), 0) - 1 for row in best])
-    ideal = np.array([2.0**grade - 1 for grade in sorted(grades.values(), reverse=True)[:10]])
-    discounts = 1 / np.log2(np.arange(10) + 2)
-    return float(gains @ discounts / (ideal @ discounts[: len(ideal)]))
+    best = np.argsort(-(rows @ query), kind="stable")[:LIMIT]
+    return ndcg_at(LIMIT, list(map(str, best)), {str(row): grade for row, grade in grades.items()})
 
 
 def compared(before: dict[int, float], after: dict[int, float]) -> tuple[float, float, float]:
     """Return the mean after, the margin over before, and its p."""
-    gain = np.array([after[query] - before[query] for query in before])
-    signs = np.random.default_rng(SEED).choice([-1, 1], size=(20_000, len(gain)))
-    p = float((np.abs((signs * gain).mean(axis=1)) >= abs(gain.mean()) - 1e-12).mean())
-    return float(np.mean(list(after.values()))), float(gain.mean()), p
+    old, new = (np.array([scores[query] for query in before]) for scores in (before, after))
+    return float(new.mean()), float((new - old).mean()), significance(new, old)
 
 
 def table(before: dict[int, float], splits: list[dict[int, float]]) -> None:
