@@ -7,7 +7,7 @@ from compose.builtin import CODES, ENGINES
 from compose.component import wanted
 from compose.errors import one_of
 from compose.flow import Flow, Step, depths_of
-from compose.joining import joined
+from compose.joining import AVERAGE, joined, joined_by
 from compose.keys import MODALITIES
 from compose.plan import ANY_MODALITY
 from compose.reading import Reading
@@ -41,9 +41,20 @@ def check_flow(flow: Flow, resolved: Mapping[str, Branches], reading: Reading) -
     flow = replace(flow, steps=tuple(checked.values()))
     _check_size(flow, reading)
     check_fusion(flow, reading)
-    for step in flow.of_service("Indexer"):
-        _check_dimension(step, joined(flow), resolved[step.id], reading)
+    _check_averages(flow, reading)
+    whole = joined(flow)
+    for step in whole.of_service("Indexer"):
+        _check_dimension(step, whole, resolved[step.id], reading)
     return flow
+
+
+def _check_averages(flow: Flow, reading: Reading) -> None:
+    """Vectors can be averaged only where all are of one length."""
+    for router in flow.of_service("Router"):
+        dims = [step.dim for step in joined_by(router, flow) if step.dim]
+        if router.component and router.component.uses == AVERAGE and len(set(dims)) > 1:
+            problem = f"averages vectors of {' and '.join(map(str, dims))} dimensions"
+            reading.add(router.mark, router.fault_key(), problem, expected="one dimension")
 
 
 def _check_size(flow: Flow, reading: Reading) -> None:

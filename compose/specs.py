@@ -31,6 +31,7 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*([.:][A-Za-z_]\w*)+")
 #: Containers that are nothing but their components one after another, and those that join them.
 _PIPELINES = ("EncoderPipeline", "PreprocessorPipeline", "PipelineRouter", "ScorePipeline")
 _CONCATENATING = ("ConcatEncoder",)
+_AVERAGING = ("AverageEncoder",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +319,9 @@ class SpecReader:
         parts = found.parts or (found,)
         spec = ComponentSpec(component.name, given, tuple(part.spec for part in parts))
         dims = [part.dim or 0 for part in parts]
+        if component.name in _AVERAGING and len(set(filter(None, dims))) > 1:
+            problem = f"averages vectors of {' and '.join(map(str, dims))} dimensions"
+            self.reading.add(mark, "components", problem, expected="one dimension")
         dim = sum(dims) if component.name in _CONCATENATING and all(dims) else dims[0]
         return Resolved(spec, parts[0].inputs, component.outputs, dim or None, component.kind)
 

@@ -47,6 +47,7 @@ COMPONENTS = (
     Component(
         "score", "WeightedChunk", ("WeightedChunkScoreFn",),
         options=(Option("mode", "text", "multiply"),),
+        former_options={"score_mode": "mode"},
     ),
     Component(
         "score", "Combined",

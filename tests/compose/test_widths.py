@@ -63,6 +63,37 @@ def test_the_index_is_as_wide_as_what_it_is_given(encoders: str, dim: int) -> No
         dim_of(encoders, "exact, with: {dim: 128}")
 
 
+SIDE_BY_SIDE = """
+name: widths
+services:
+  - {name: Preprocessor, uses: SentenceSplitter}
+  - - {name: Encoder, uses: Hashing, with: {dim: 64}}
+    - {name: Encoder, uses: Hashing, with: {dim: %d}}
+  - {name: Router, uses: %s}
+  - {name: Indexer, uses: exact, with: {dim: %d}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("second", "router", "dim"), [(128, "ConcatEmbedRouter", 192), (64, "AvgEmbedRouter", 64)]
+)
+def test_vectors_made_one_by_a_router_have_its_length(second: int, router: str, dim: int) -> None:
+    """The sum of both, or that of each."""
+    assert plan_of(load_flow(SIDE_BY_SIDE % (second, router, dim))).indexes[0].dim == dim
+    with pytest.raises(FlowError, match=f"gives {dim}, Indexer .* wants 100"):
+        load_flow(SIDE_BY_SIDE % (second, router, 100))
+
+
+def test_vectors_of_unlike_lengths_cannot_be_averaged() -> None:
+    """By a router between layers, and by a component of others."""
+    with pytest.raises(FlowError, match="averages vectors of 64 and 128 dimensions"):
+        load_flow(SIDE_BY_SIDE % (128, "AvgEmbedRouter", 64))
+    both = "MiniLM, {uses: Hashing, with: {dim: 16}}"
+    with pytest.raises(FlowError, match="averages vectors of 384 and 16 dimensions"):
+        dim_of(f"AverageEncoder, with: {{components: [{both}]}}")
+    assert dim_of(f"ConcatEncoder, with: {{components: [{both}]}}") == 400
+
+
 def test_a_plug_in_says_it_in_the_same_words(tmp_path: Path) -> None:
     """Its class attributes are read, never run."""
     (tmp_path / "mine.py").write_text(
