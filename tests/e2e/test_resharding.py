@@ -27,6 +27,7 @@ services:
     - {name: Indexer, id: Words, uses: bm25}
 """
 DOCUMENTS = 1_500  # enough that segments are built in the new bounds
+TAGGED = {"must": [{"key": "n", "range": {"gte": 0}}]}  # with a filter the shards are asked
 
 
 @pytest.fixture
@@ -69,6 +70,9 @@ class Load(threading.Thread):
             elif len(set(ids)) != len(ids) or len(ids) != 50:
                 self.faults.append(f"{len(set(ids))} of {len(ids)} hits are different")
             self.searches += 1
+            counted = self._client.post(f"{path}/documents/count", json={"filter": TAGGED})
+            if counted.status_code != httpx2.codes.OK or counted.json()["count"] < DOCUMENTS:
+                self.faults.append(f"{time.time()}: counted {counted.text}")
             new = [document(DOCUMENTS + self.written)]
             self._client.post(f"{path}/documents", json=new).raise_for_status()
             self.written += 1
@@ -96,8 +100,7 @@ def layout(it: Deployment) -> dict[str, int]:
 def count(it: Deployment) -> int:
     """Count the documents in the shards."""
     path = f"/v1/collections/{it.collection}/documents/count"
-    tagged = {"must": [{"key": "n", "range": {"gte": 0}}]}  # with a filter the shards are asked
-    return int(it.client.post(path, json={"filter": tagged}).json()["count"])
+    return int(it.client.post(path, json={"filter": TAGGED}).json()["count"])
 
 
 def searchers(it: Deployment) -> set[str]:
@@ -106,7 +109,10 @@ def searchers(it: Deployment) -> set[str]:
 
 
 def test_shards_change_under_load_and_nothing_is_missing(it: Deployment) -> None:
-    """Two become five, five become one: every answer is whole, every document there once."""
+    """Two become five, five become one: every answer is whole, every document there once.
+
+    So are counts, which are asked of the shards as searches are.
+    """
     with load(it) as busy:
         done = it.ask_by_command("reshard", "5", "--index", "near")
         assert done.returncode == 0, done.stderr
