@@ -174,6 +174,46 @@ def test_what_cannot_be_resharded_is_refused_in_words(it: Deployment) -> None:
     assert "has 3 shards" in _start_a_worker(it, "search.elastic.7")
 
 
+ASK_OF_SEVEN = """
+import time
+import numpy as np
+from app.celery import app
+from compose.plan import Plan
+from compose.wire import codec, names
+from compose.wire.messages import QueryBatch, Reply, SearchParams
+from compose.wire.scatter import scatter
+
+plan = Plan.from_dict(app.conf.gnes["plan"])
+now = time.time()
+batch = QueryBatch(
+    "batch", "asker", plan.collection, now + 20, 1, SearchParams(asked=(0,)).to_wire(),
+    ((0, 0, 7), (0, 1, 2)), owners=np.zeros(1, np.int32), weights=np.ones(1, np.float32),
+    embeddings={plan.indexes[0].vector: np.ones((1, 32), np.float32)}, sent_at=now,
+)
+scatter(app, plan, batch)
+raw = app.backend.client.blpop(names.reply_key("asker"), timeout=20)[1]
+reply = Reply.from_wire(codec.loads(raw))
+print(reply.shards_ok, reply.shards_total, reply.is_outdated, len(reply.hits), *reply.errors)
+"""
+
+
+def test_a_query_that_is_for_another_layout_is_told_apart(it: Deployment) -> None:
+    """The API learns that it is to ask again; a worker of today never answers for yesterday."""
+    environment = {
+        **it.environment,
+        "GNES_DATA_DIR": str(it.folder / "d"),
+        "GNES_FLOW": str(it.flow),
+    }
+
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK_OF_SEVEN],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert asked.returncode == 0, asked.stderr
+    assert asked.stdout.startswith("1 2 True 1 shard 0: shard 0 of 7 in generation 0 is not served")
+
+
 def _start_a_worker(it: Deployment, queue: str) -> str:
     """Start a worker as it is typed, and return what it says until it ends."""
     environment = {**it.environment, "GNES_DATA_DIR": str(it.folder / "d")}
