@@ -139,10 +139,11 @@ def test_two_replicas_share_the_load_and_a_token_reads_its_write_on_either(
 
     missed = []
     for number in range(60):
-        new = {"id": f"own-{number}", "text": f"A loaf of my own, number {number}."}
+        new = {"id": f"own-{number}", "text": "A loaf of my own.", "tags": {"own": number}}
         token = it.index(new, wait="no")["token"]
+        mine = {"must": [{"key": "own", "match": {"value": number}}]}
         with ThreadPoolExecutor(4) as pool:
-            ask = partial(it.ids, new["text"], limit=1, token=token)
+            ask = partial(it.ids, "loaf", filter=mine, token=token)
             found = [asked.result() for asked in [pool.submit(ask) for _ in range(4)]]
         missed += [ids for ids in found if ids != [new["id"]]]
     wait_until(lambda: sum(_done(it, "search.chaos.0").values()) - sum(before.values()) >= 60)
