@@ -22,6 +22,7 @@ from pydantic_settings import (
 PREFIX = "GNES_"
 STATE_FILE = "state.json"  # written by `gnes up` in its data folder, readable by its owner alone
 REPOSITORY = Path(__file__).resolve().parent.parent
+_HTTP = re.compile(r"^https?://[^/]")
 _VALKEY = re.compile(r"^valkey(s?)://")
 
 
@@ -125,7 +126,9 @@ class Settings(BaseSettings):
         None, ge=1, le=65535, description="where a worker of its own machine tells what it counts"
     )
     otel_endpoint: str | None = Field(
-        None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
+        None,
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        description="where the API sends spans, by OTLP over HTTP, such as http://127.0.0.1:4318",
     )
     limits: Limits = Limits()
     fetch: Fetch = Fetch()
@@ -148,6 +151,14 @@ class Settings(BaseSettings):
     def _by_its_older_name(cls, url: str) -> str:
         """Return a Valkey's URL as a Redis's: one protocol, and libraries know that name of it."""
         return _VALKEY.sub(r"redis\1://", url)
+
+    @field_validator("otel_endpoint")
+    @classmethod
+    def _address(cls, url: str | None) -> str | None:
+        """Refuse at the start what spans cannot be sent to."""
+        if url and not _HTTP.match(url):
+            raise ValueError("wants an http:// or https:// address, such as http://127.0.0.1:4318")
+        return url or None
 
     def model_post_init(self, _context: Any) -> None:
         """Derive what follows from the data folder and the broker."""
