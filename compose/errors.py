@@ -62,9 +62,12 @@ class FlowError(ValueError):
 
 def _readable(fault: Fault) -> Fault:
     """Return a fault with what it repeats of somebody's words cut short; twice changes nothing."""
-    texts = {"file": fault.file, "key": fault.key, "problem": fault.problem,
-             "expected": fault.expected}  # fmt: skip
-    return fault._replace(**{name: _cut(text) for name, text in texts.items()})
+    return fault._replace(
+        file=_cut(fault.file),
+        key=_cut(fault.key),
+        problem=_cut(fault.problem),
+        expected=_cut(fault.expected),
+    )
 
 
 def _cut(text: str) -> str:

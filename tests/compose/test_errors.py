@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ ENDLESS: dict[str, Callable[[], object]] = {
         f"services:\n- {{name: Encoder, uses: '{WORDS}'}}"
     ),
     "an option": lambda: parse_flow(f"services:\n- name: Encoder\n  with: {{? '{WORDS}' : 1}}"),
-    "a key in Python": lambda: Flow().add("Encoder", **{MEGABYTE: 1}),
+    "a key in Python": lambda: Flow().add("Encoder", **dict[str, Any]({MEGABYTE: 1})),
     "a service in Python": lambda: Flow().add(MEGABYTE),
     "a step in Python": lambda: Flow().remove(MEGABYTE),
     "a flow's name": lambda: Flow(name=MEGABYTE).remove("nobody"),
