@@ -27,7 +27,9 @@ def add_to(cli: typer.Typer) -> None:
 
 
 def compose(
-    flow: Annotated[Path | None, typer.Argument(help="Flow file [flows/text.yml].")] = None,
+    flow: Annotated[
+        Path | None, typer.Argument(help="Flow file; flows/text.yml by default.")
+    ] = None,
     *,
     to: Annotated[str, typer.Option("--to", help=f"What to render: {', '.join(TARGETS)}.")],
 ) -> None:

@@ -16,6 +16,7 @@ _WIDTH, _LINE, _PADDING, _ALONG, _ACROSS, _MARGIN, _LANE = 150, 16, 10, 70, 22, 
 _NARROW, _ALONG_DOWN = 142, 46
 _LETTERS = {_WIDTH: 20, _NARROW: 18}
 _ROUND = 10
+_READABLE = 0.75  # of their size at which the letters can still be read
 _INK, _ARROW = "#1c1c1c", "#607080"
 
 Point = tuple[float, float]
@@ -52,6 +53,14 @@ def svg(flow: Flow, *, down: bool = False) -> str:
         f'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="{_ARROW}"/></marker></defs>'
         f"{arrows}{boxes}</svg>\n"
     )
+
+
+def in_cell(drawing: str) -> str:
+    """Return a drawing as HTML for a place of any width: it shrinks a little, then scrolls."""
+    least = _READABLE * int(drawing.partition(' width="')[2].partition('"')[0])
+    style = f"max-width:100%;min-width:{least:.0f}px;height:auto"
+    sized = drawing.replace("<svg ", f'<svg style="{style}" ', 1)
+    return f'<div style="overflow-x:auto">{sized}</div>'
 
 
 @dataclass(frozen=True, slots=True)
