@@ -16,7 +16,7 @@ from indexstore.errors import MissingPackageError
 
 PACKAGES = "opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-http==1.45.2"
 #: What probes and scrapers ask every few seconds.
-UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})
+UNTRACED = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
 _SECOND = 10**9  # nanoseconds
 
 
