@@ -9,6 +9,7 @@ from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import (
@@ -22,7 +23,6 @@ from pydantic_settings import (
 PREFIX = "GNES_"
 STATE_FILE = "state.json"  # written by `gnes up` in its data folder, readable by its owner alone
 REPOSITORY = Path(__file__).resolve().parent.parent
-_HTTP = re.compile(r"^https?://[^/]")
 _VALKEY = re.compile(r"^valkey(s?)://")
 
 
@@ -156,7 +156,12 @@ class Settings(BaseSettings):
     @classmethod
     def _address(cls, url: str | None) -> str | None:
         """Refuse at the start what spans cannot be sent to."""
-        if url and not _HTTP.match(url):
+        try:
+            parts = urlsplit(url or "http://nobody")
+            is_address = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            is_address = False
+        if not is_address:
             raise ValueError("wants an http:// or https:// address, such as http://127.0.0.1:4318")
         return url or None
 
@@ -181,6 +186,14 @@ class _FileSource(EnvSettingsSource):
             if path:
                 values[name] = Path(path).read_text(encoding="utf-8").strip()
         return values
+
+
+def variable_of(name: str) -> str:
+    """Return the environment variable of a setting, ``__`` in the names of nested ones."""
+    field = Settings.model_fields.get(name)
+    if field is not None and isinstance(field.validation_alias, AliasChoices):
+        return str(field.validation_alias.choices[0])  # a name that others gave it
+    return f"{PREFIX}{name.upper()}"
 
 
 @cache

@@ -7,12 +7,14 @@ any tracing, and who asks for none pays for none.
 import time
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
 
 from indexstore.errors import MissingPackageError
+
+if TYPE_CHECKING:  # the command line needs no FastAPI
+    from fastapi.telemetry import TelemetryConfig
 
 PACKAGES = "opentelemetry-sdk==1.45.2 opentelemetry-exporter-otlp-proto-http==1.45.2"
 #: What probes and scrapers ask every few seconds.
@@ -39,7 +41,7 @@ class Tracing:
         self._own = _sender().sending_to(endpoint) if endpoint else None
         self._tracer = trace.get_tracer("gnes", tracer_provider=self._own)
 
-    def telemetry(self) -> TelemetryConfig:
+    def telemetry(self) -> "TelemetryConfig":
         """Return what FastAPI shall do about it: spans of requests alone; metrics are ours."""
         return {
             "tracer_provider": self._own,
