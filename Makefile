@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo demo-media test test-all chaos check format bench clean
+.PHONY: help install dev all demo demo-media test test-all chaos check format bench clean
 
 help:  ## show these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,8 @@ $(VENV)/.all: $(VENV)/.dev requirements.txt requirements-models-optional.txt
 install: $(VENV)/.core  ## make the environment: everything that `gnes up` needs
 
 dev: $(VENV)/.dev  ## ... and everything that checks and tests
+
+all: $(VENV)/.all  ## ... and what single features need: torch among it
 
 demo: $(VENV)/.core  ## search everything your Python can do, end to end
 	$(BIN)/python -m app.cli.main demo

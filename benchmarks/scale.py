@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--engine", choices=list(ENGINES), nargs="+", default=["hnsw", "sq8"])
     parser.add_argument("--folder", type=Path, help="kept, and filled only once")
     parser.add_argument("--phase", choices=PHASES, nargs="+", default=list(PHASES))
+    parser.add_argument("--seconds", type=float, default=2.0, help="of a round of queries")
     parser.add_argument("--child", choices=("build", "start"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
@@ -86,19 +87,21 @@ def main() -> None:
         for count in chosen.rows:
             folder = (chosen.folder or Path(scratch)) / str(count)
             folder.mkdir(parents=True, exist_ok=True)
-            run(folder, count, chosen.engine, chosen.phase)
+            run(folder, count, chosen)
 
 
-def run(folder: Path, count: int, engines: list[str], phases: list[str]) -> None:
+def run(folder: Path, count: int, chosen: argparse.Namespace) -> None:
     """Do the phases of one size."""
+    phases = chosen.phase
     if "write" in phases:
         fill(folder, count)
-    for engine in engines:
+    for engine in chosen.engine:
         note = folder / f"built.{engine}.json"
         if "build" in phases and not note.exists():
             note.write_text(json.dumps(in_child("build", folder, count, engine)))
         if "measure" in phases:
-            print(measured(folder, count, engine, json.loads(note.read_text())), flush=True)
+            building = json.loads(note.read_text())
+            print(measured(folder, (count, engine), building, chosen.seconds), flush=True)
 
 
 def config_of(engine: str, count: int) -> IndexConfig:
@@ -132,8 +135,11 @@ def built(folder: Path, count: int, engine: str) -> Mapping[str, float]:
     return {"seconds": seconds, "peak": peak}
 
 
-def measured(folder: Path, count: int, engine: str, building: Mapping[str, float]) -> str:
+def measured(
+    folder: Path, what: tuple[int, str], building: Mapping[str, float], seconds: float
+) -> str:
     """Return the line of the table."""
+    count, engine = what
     config = config_of(engine, count)
     replica = Replica(**in_child("start", folder, count, engine))
     store = BenchStore(folder)
@@ -141,7 +147,7 @@ def measured(folder: Path, count: int, engine: str, building: Mapping[str, float
     use_one_thread()
     queries = clustered(QUERIES, seed=2)
     recall = recall_at(LIMIT, found_by(shard, queries), exact_of(folder, queries, count))
-    speed = rates(shard, config, queries)
+    speed = rates(shard, config, queries, seconds=seconds)
     size = sum(info.size_bytes for info in store.place(config).segments())
     shard.close()
     store.ledger.close()

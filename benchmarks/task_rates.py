@@ -30,8 +30,7 @@ from indexstore.shard import Shard
 from workers.search.tasks import answer_of
 
 LIMIT, BATCH_QUERIES = 10, 64
-SECONDS = 2.0  # a round of queries; rounds of both are interleaved
-ROUNDS = 5
+ROUNDS = 5  # of each, by turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,8 @@ def use_one_thread() -> None:
     faiss.omp_set_num_threads(1)
 
 
-def rates(shard: Shard, config: IndexConfig, queries: Vectors) -> Rates:
-    """Measure both over batches of these queries."""
+def rates(shard: Shard, config: IndexConfig, queries: Vectors, *, seconds: float) -> Rates:
+    """Measure both over batches of these queries, in rounds of so many seconds."""
     plan = plan_of(config)
     blocks = [queries[at : at + BATCH_QUERIES] for at in range(0, len(queries), BATCH_QUERIES)]
     wires = [codec.dumps(batch_of(block).to_wire()) for block in blocks]
@@ -65,7 +64,7 @@ def rates(shard: Shard, config: IndexConfig, queries: Vectors) -> Rates:
 
     for call in (task, bare):
         call(0)
-    rounds = [(paced(task), paced(bare)) for _ in range(ROUNDS)]
+    rounds = [(paced(task, seconds), paced(bare, seconds)) for _ in range(ROUNDS)]
     mine, theirs = np.median(np.array(rounds), axis=0).tolist()
     return Rates(mine, theirs, compared(part, queries))
 
@@ -90,10 +89,10 @@ def compared(part: Part, queries: Vectors) -> float:
     return max(counter.ndis for counter in counters) / len(queries)
 
 
-def paced(call: Callable[[int], None]) -> float:
+def paced(call: Callable[[int], None], seconds: float) -> float:
     """Return queries a second of CPU time in one round: others on the machine do not count."""
     done, started = 0, time.process_time()
-    while time.process_time() < started + SECONDS:
+    while time.process_time() < started + seconds:
         call(done)
         done += 1
     return done * BATCH_QUERIES / (time.process_time() - started)
@@ -112,7 +111,7 @@ def batch_of(queries: Vectors) -> QueryBatch:
     """Return the message that encode sends to the search task."""
     return QueryBatch(
         "batch", "nobody", COLLECTION, time.time() + 3600.0, len(queries),
-        SearchParams(limit=LIMIT).to_wire(), ((0, 0),), target=(0, 0),
+        SearchParams(limit=LIMIT).to_wire(), ((0, 0),), target=(0, 0, 1),
         owners=np.arange(len(queries), dtype=np.int32), weights=np.ones(len(queries), np.float32),
         embeddings={"": queries},
     )  # fmt: skip

@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Sequence
 
+from indexstore import unspaced
 from indexstore.engines.bm25 import Bm25Engine
 
 CONTEXT = 160  # characters of an excerpt, and a quarter of them before its first word
@@ -21,7 +22,7 @@ class Highlighter:
     def excerpt(self, query: str, chunk: int) -> str:
         """Return a chunk's text around the query's words, escaped, those words in ``<em>``."""
         body = str(self._texts[chunk])
-        spans = self._spans(body, self._terms_of(query))
+        spans = self._spans(body, self._engine.terms(query))
         start = max(0, spans[0][0] - CONTEXT // 4) if spans else 0
         end = start + CONTEXT
         pieces, at = [], start
@@ -34,16 +35,17 @@ class Highlighter:
 
     def _spans(self, body: str, wanted: set[str]) -> list[tuple[int, int]]:
         """Return where the first of the wanted words stand, as far as an excerpt shows them."""
+        tokens = _TOKEN.finditer(body)
+        words = (match.span() for match in tokens if wanted & self._terms_of(match.group()))
         spans: list[tuple[int, int]] = []
-        for match in _TOKEN.finditer(body):
-            if spans and match.start() >= max(0, spans[0][0] - CONTEXT // 4) + CONTEXT:
+        for span in unspaced.spans(body, wanted, words):
+            if spans and span[0] >= max(0, spans[0][0] - CONTEXT // 4) + CONTEXT:
                 break
-            if wanted & self._terms_of(match.group()):
-                spans.append(match.span())
+            spans.append(span)
         return spans
 
     def _terms_of(self, text: str) -> set[str]:
         terms = self._terms.get(text)
         if terms is None:
-            terms = self._terms[text] = self._engine.terms(text)
+            terms = self._terms[text] = set(self._engine.words(text))
         return terms

@@ -74,6 +74,7 @@ EXAMPLE = [
         409,
         413,
         415,
+        422,
         429,
         503,
         status=202,
@@ -131,7 +132,7 @@ async def receipt(request: Request, intake: Intake, *, wait: Wait, timeout_s: fl
     """Answer a write: 202 with the job, or 200 when it was waited for and is done.
 
     Raises:
-        Problem: 400 when not a single item was accepted.
+        Problem: 400 when not a single item was accepted; 422 when all of them could be read.
     """
     counted: Metrics = request.app.state.metrics
     counted.took_in(accepted=len(intake.accepted), refused=len(intake.refused))
@@ -160,9 +161,11 @@ def nothing_accepted(intake: Intake) -> Problem:
     if not intake.refused:
         return invalid([{"field": "", "reason": "the body holds no document"}])
     first = intake.refused[0]
+    named = f" ({first.doc_id})" if first.doc_id else ""
     where = f", {first.field}" if first.field else ""
-    detail = f"item {first.index}{where}: {first.reason}"
-    return Problem("all_refused", detail, members={"items": _items(intake, None)})
+    detail = f"item {first.index}{named}{where}: {first.reason}"
+    code = "unprocessable" if all(bad.is_readable for bad in intake.refused) else "all_refused"
+    return Problem(code, detail, members={"items": _items(intake, None)})
 
 
 async def _outcome(intake: Intake) -> dict[str, tuple[str, str | None]]:

@@ -9,13 +9,14 @@ from anyio import to_thread
 from pydantic import ValidationError
 
 from app.api.body import parse
+from app.api.comparing import fault_of
 from app.api.house import House
 from app.api.media import MediaRefusedError, settle
 from app.api.problems import Problem, faults_of
 from app.api.schemas.base import with_hints
 from app.api.schemas.documents import DocumentBody
 from app.settings import Limits
-from compose.plan import ANY_MODALITY
+from compose.plan import ANY_MODALITY, IndexPlan
 from compose.planning import modalities_of
 from indexstore.media import MediaStore
 from indexstore.model import Document, new_id
@@ -32,6 +33,7 @@ class Refusal:
     doc_id: str | None
     field: str | None
     reason: str
+    is_readable: bool = False  # well formed, but nothing that this flow can work on
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Context:
     modalities: tuple[str, ...] = (ANY_MODALITY,)
     first: int = 0  # the place of the first item in its request
     idempotency_key: str | None = None
-    dims: frozenset[int] = frozenset()  # lengths that a document's own vector may have
+    indexes: tuple[IndexPlan, ...] = ()  # what a document's own vector goes to
     media: MediaStore | None = None
 
     def takes(self, modality: str) -> bool:
@@ -80,7 +82,7 @@ class Intake:
             modalities_of(plan),
             first,
             self.idempotency_key,
-            frozenset(index.dim for index in plan.indexes if index.dim and index.vector == ""),
+            tuple(i for i in plan.indexes if i.kind == "vector" and i.vector == ""),
             self.house.media if plan.takes_media else None,
         )
 
@@ -148,17 +150,16 @@ def _checked(item: Any, place: int, context: Context) -> Document | Refusal:
     try:
         body = DocumentBody.model_validate(item, context=limits)
     except ValidationError as error:
-        fault = with_hints(faults_of(error), DocumentBody)[0]
+        first = with_hints(faults_of(error), DocumentBody)[0]
         given = item.get("id") if isinstance(item, dict) else None
         doc_id = given if isinstance(given, str) and len(given) <= limits.max_id_chars else None
-        return Refusal(place, doc_id, fault["field"] or None, fault["reason"])
+        return Refusal(place, doc_id, first["field"] or None, first["reason"])
     if not context.takes(body.modality):
         reason = f"the flow takes in {' and '.join(context.modalities)} only"
-        return Refusal(place, body.id, body.modality, reason)
-    if body.vector is not None and context.dims and len(body.vector) not in context.dims:
-        wanted = " or ".join(map(str, sorted(context.dims)))
-        reason = f"{len(body.vector)} numbers were given; this collection holds vectors of {wanted}"
-        return Refusal(place, body.id, "vector", reason)
+        return Refusal(place, body.id, body.modality, reason, is_readable=True)
+    fault = None if body.vector is None else fault_of(body.vector, context.indexes)
+    if fault is not None:
+        return Refusal(place, body.id, "vector", fault[1], is_readable=True)
     return _document(body, place, context)
 
 
@@ -171,7 +172,8 @@ def _document(body: DocumentBody, place: int, context: Context) -> Document | Re
     try:
         content = settle(medium, body.modality, context.media)
     except MediaRefusedError as error:
-        return Refusal(place, body.id, f"{body.modality}.{error.field}", error.reason)
+        where = f"{body.modality}.{error.field}"
+        return Refusal(place, body.id, where, error.reason, is_readable=True)
     return body.document(doc_id, medium=content)
 
 

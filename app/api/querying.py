@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from anyio import to_thread
 
+from app.api.comparing import fault_of
 from app.api.house import House
 from app.api.limits import check_page, check_timeout
 from app.api.media import MediaRefusedError, checked_url, content_of
@@ -162,19 +163,17 @@ def _check_vectors(body: SearchBody, plan: Plan) -> None:
     """Refuse query vectors that no index of the flow can compare.
 
     Raises:
-        Problem: 422 that names the dimension, or that there is no vector index.
+        Problem: 422 that says what is wrong with them, or that there is no vector index.
     """
-    dims = {index.dim for index in plan.indexes if index.kind == "vector"}
-    if not dims:
+    indexes = [index for index in plan.indexes if index.kind == "vector"]
+    if not indexes:
         detail = f"query.{body.query.kind}: the flow has no vector index"
         raise Problem("unprocessable", detail)
     if body.mode not in {None, "vector"}:
         detail = f"mode {body.mode!r} needs query.text, not query.{body.query.kind}"
         raise Problem("unprocessable", detail)
-    wrong = next((len(row) for row in body.query.rows if len(row) not in dims), None)
-    if wrong is not None and None not in dims:
-        wanted = " or ".join(str(dim) for dim in sorted(dim for dim in dims if dim))
-        detail = f"a query vector has {wrong} numbers; this collection holds vectors of {wanted}"
-        raise Problem("dimension", detail)
-    if None in dims and len({len(row) for row in body.query.rows}) > 1:
+    if len({len(row) for row in body.query.rows}) > 1:
         raise Problem("dimension", "the vectors of one query have different lengths")
+    fault = next(filter(None, (fault_of(row, indexes) for row in body.query.rows)), None)
+    if fault is not None:
+        raise Problem(fault[0], f"query.{body.query.kind}: {fault[1]}")

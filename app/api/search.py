@@ -68,11 +68,8 @@ async def batch(request: Request, collection: str) -> Response:
     house = house_of(request)
     house.collection(collection)
     searches = BatchBody.read(await read_json(request)).searches
-    queries = [query_of(body, house) for body in searches]
     async with WhileConnected(request):
-        results = await asyncio.gather(
-            *(_one(request, body, query) for body, query in zip(searches, queries, strict=True))
-        )
+        results = await asyncio.gather(*(_one(request, body) for body in searches))
     return answer({"results": results})
 
 
@@ -146,10 +143,12 @@ async def _complete(body: SearchBody, query: SearchQuery, house: House) -> Searc
     return await mixed(asked, {**parts, **contents}, query, house)
 
 
-async def _one(request: Request, body: SearchBody, query: SearchQuery) -> dict[str, Any]:
+async def _one(request: Request, body: SearchBody) -> dict[str, Any]:
     """Return the result of one search of several, or its problem."""
     try:
-        return await _asked(request, body, query)
+        return await _asked(request, body, query_of(body, house_of(request)))
+    except Problem as problem:
+        return _placed(request, problem)
     except DispatchError as error:
         return _placed(request, of_dispatch(error))
     except IndexStoreError as error:

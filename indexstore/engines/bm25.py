@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,13 +22,9 @@ from numpy.typing import NDArray
 from indexstore.engines.base import RowMask, Rows, Scores
 from indexstore.errors import EngineError, MissingPackageError
 from indexstore.names import unknown
+from indexstore.unspaced import pairs, singles
 from indexstore.words import FIELDS, Hashes, hashed, rarity
 
-#: Han, kana, hangul, Thai, Lao, Khmer and Burmese: no space tells where a word ends.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f]+"
-)
 _PHRASE = re.compile(r'"([^"]*)"')
 OPTIONS: Mapping[str, Any] = {"language": None}  # "english", ...: fold inflections; None: not
 FEW = 4096  # allowed documents that are named to tantivy instead of sifted afterwards
@@ -67,7 +63,7 @@ class Bm25Engine:
         document = self._library.Document()
         document.add_unsigned("row", self._added)
         document.add_text("words", _sane(text))
-        document.add_text("pairs", " ".join((*_pairs(text), *_singles(text))))
+        document.add_text("pairs", " ".join((*pairs(text), *singles(text))))
         self._writer.add_document(document)
         self._added += 1
 
@@ -103,17 +99,17 @@ class Bm25Engine:
 
     def analysed(self, text: str) -> tuple[list[str], list[str]]:
         """Return what a document's text is found by: its words, and pairs of unspaced script."""
-        return self.words(text), [*_pairs(text), *_singles(text)]
+        return self.words(text), [*pairs(text), *singles(text)]
 
     def terms(self, text: str) -> set[str]:
         """Return what a query's text finds documents by."""
-        return {*self.words(text), *_pairs(text)}
+        return {*self.words(text), *pairs(text)}
 
     def asked(self, text: str) -> "Asked":
         """Return what a query's text asks for."""
-        words, pairs = dict.fromkeys(self.words(text)), dict.fromkeys(_pairs(text))
+        words, neighbours = dict.fromkeys(self.words(text)), dict.fromkeys(pairs(text))
         phrases = [phrase for p in _PHRASE.findall(text) if len(phrase := self.words(p)) > 1]
-        terms = [*((0, word) for word in words), *((1, pair) for pair in pairs)]
+        terms = [*((0, word) for word in words), *((1, pair) for pair in neighbours)]
         return Asked(tuple(terms[:MOST_WORDS]), tuple(phrases))
 
     def query(self, asked: "Asked", worths: Sequence[float], min_should: int | None) -> Any:
@@ -166,8 +162,8 @@ class Bm25Engine:
         """Name the analysers, which tantivy does not save."""
         library = self._library
         self._index.register_tokenizer("gnes_words", self._words_analyzer())
-        pairs = library.TextAnalyzerBuilder(library.Tokenizer.whitespace()).build()
-        self._index.register_tokenizer("gnes_pairs", pairs)
+        spaced = library.TextAnalyzerBuilder(library.Tokenizer.whitespace()).build()
+        self._index.register_tokenizer("gnes_pairs", spaced)
 
     def _words_analyzer(self) -> Any:
         library = self._library
@@ -236,19 +232,6 @@ class TextSearcher:
         rows = self._searcher.fast_field_values("row", [address for _, address in hits])
         scores = np.array([score for score, _ in hits], np.float32)
         return scores, np.array([int(row) for row in rows], np.int64)
-
-
-def _pairs(text: str) -> Iterable[str]:
-    """Yield the pairs of neighbours in every run of unspaced script; a single one as it is."""
-    for run in _UNSPACED.findall(text):
-        yield from (run[i : i + 2] for i in range(max(1, len(run) - 1)))
-
-
-def _singles(text: str) -> Iterable[str]:
-    """Yield every character of unspaced script, for queries of one."""
-    for run in _UNSPACED.findall(text):
-        if len(run) > 1:
-            yield from run
 
 
 def _sane(text: str) -> str:

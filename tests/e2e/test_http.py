@@ -165,15 +165,16 @@ def test_several_searches_go_in_one_request(it: Deployment) -> None:
     searches = [
         {"query": {"text": "green tea"}, "limit": 1},
         {"query": {"id": "http/none"}},
+        {"query": {"vector": [0.5]}},
         {"query": {"text": "ice cubes"}, "limit": 1},
     ]
     response = it.client.post(
         f"/v1/collections/{it.collection}/search/batch", json={"searches": searches}
     )
 
-    tea, none, ice = response.json()["results"]
+    tea, none, short, ice = response.json()["results"]
     assert [tea["hits"][0]["id"], ice["hits"][0]["id"]] == ["http/tea", "http/ice"]
-    assert none["code"] == "document_not_found"
+    assert (none["code"], short["code"]) == ("document_not_found", "dimension")
 
 
 def test_documents_are_found_by_likeness(it: Deployment) -> None:

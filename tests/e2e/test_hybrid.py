@@ -100,8 +100,12 @@ def test_words_are_as_rare_as_in_all_shards_together(it: Deployment) -> None:
 @pytest.mark.parametrize("mode", ["text", "hybrid"])
 @pytest.mark.parametrize("words", ["新幹線", "京都"])
 def test_words_of_unspaced_scripts_are_found(it: Deployment, words: str, mode: str) -> None:
-    """A word within a run of Chinese characters is found by itself."""
-    assert it.ids(words, mode=mode)[0] == "tokyo"
+    """A word within a run of Chinese characters is found and marked by itself."""
+    hit = it.search(words, mode=mode, highlight=True)["hits"][0]
+
+    assert hit["id"] == "tokyo"
+    assert f"<em>{words}</em>" in hit["highlight"]
+    assert any(f"<em>{words}</em>" in chunk["highlight"] for chunk in hit["chunks"])
 
 
 def test_hybrid_is_the_default(it: Deployment) -> None:

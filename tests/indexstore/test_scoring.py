@@ -122,15 +122,21 @@ def test_an_unknown_score_is_refused() -> None:
         ([[1.0, 2.0]], DimensionError),
         ([[1.0, np.nan, 0.0]], InvalidVectorError),
         ([[1.0, np.inf, 0.0]], InvalidVectorError),
-        ([[0.0, 0.0, 0.0]], InvalidVectorError),
     ],
 )
 def test_rows_that_cannot_be_compared_are_refused(
     rows: list[list[float]], error: type[Exception]
 ) -> None:
-    """A wrong width, a NaN, an infinity and a row without direction are no vectors."""
+    """A wrong width, a NaN and an infinity are no vectors."""
     with pytest.raises(error):
         checked_rows(rows, dim=3, metric="cosine")
+
+
+def test_a_row_without_direction_stays_without() -> None:
+    """It spoils no row beside it."""
+    rows = checked_rows([[0.0, 0.0], [0.0, 2.0]], dim=2, metric="cosine")
+
+    assert rows.tolist() == [[0.0, 0.0], [0.0, 1.0]]
 
 
 def test_huge_but_finite_rows_are_welcome() -> None:

@@ -275,7 +275,7 @@ def test_new_segments_are_taken_over_and_the_delta_shrinks(bed: Bed) -> None:
 
 
 def test_bad_queries_are_refused(bed: Bed) -> None:
-    """A wrong width, a NaN or a row without direction is refused, not answered."""
+    """A wrong width or a NaN is refused, not answered."""
     bed.put({"a": Stored(np.ones((1, DIM), np.float32), np.ones(1, np.float32))})
     shard = Shard.open(bed.place(IndexConfig("v", engine="exact")))
 
@@ -283,17 +283,15 @@ def test_bad_queries_are_refused(bed: Bed) -> None:
         shard.search(ShardQuery.of(np.ones((1, DIM + 1), np.float32), limit=1))
     with pytest.raises(InvalidVectorError, match="NaN"):
         shard.search(ShardQuery.of(np.full((1, DIM), np.nan, np.float32), limit=1))
-    with pytest.raises(InvalidVectorError, match="length 0"):
-        shard.search(ShardQuery.of(np.zeros((1, DIM), np.float32), limit=1))
 
 
 def test_documents_an_index_cannot_hold_are_counted_not_served(bed: Bed) -> None:
-    """A vector of another width or without direction stops nobody from reading on."""
+    """A vector of another width or without numbers stops nobody from reading on."""
     good = Stored(np.ones((1, DIM), np.float32), np.ones(1, np.float32))
-    zero = Stored(np.zeros((1, DIM), np.float32), np.ones(1, np.float32))
+    void = Stored(np.full((1, DIM), np.nan, np.float32), np.ones(1, np.float32))
     wide = Stored(np.ones((1, DIM + 2), np.float32), np.ones(1, np.float32))
     config = IndexConfig("v", engine="exact", dim=DIM)
-    bed.put({"a": good, "b": zero, "c": wide, "d": good})
+    bed.put({"a": good, "b": void, "c": wide, "d": good})
     shard = Shard.open(bed.place(config))
     assert shard.stats().refused == 2
 
@@ -301,6 +299,21 @@ def test_documents_an_index_cannot_hold_are_counted_not_served(bed: Bed) -> None
     hits = pairs(Shard.open(bed.place(config)).search(ShardQuery.of(good.vectors, limit=9)))
 
     assert [i for i, _ in hits[0]] == ["a", "d"]
+
+
+@pytest.mark.parametrize("engine", ["exact", "hnsw"])
+def test_a_vector_of_zeros_is_like_nothing(bed: Bed, engine: str) -> None:
+    """What an encoder knew no word of spoils neither its document nor the queries beside it."""
+    eye = np.eye(DIM, dtype=np.float32)
+    half = Stored(np.stack((eye[0], 0 * eye[0])), np.ones(2, np.float32))
+    config = IndexConfig("v", engine=engine, dim=DIM)
+    bed.put({"half": half, "none": Stored(0 * eye[:1], np.ones(1, np.float32))})
+    query = ShardQuery.of(np.stack((eye[0], 0 * eye[0])), limit=9)
+    fresh = pairs(Shard.open(bed.place(config)).search(query))
+    bed.build(config)
+    built = pairs(Shard.open(bed.place(config)).search(query))
+
+    assert fresh == built == [[("half", 1.0), ("none", 0.0)], [("half", 0.0), ("none", 0.0)]]
 
 
 def test_stored_vectors_are_looked_up_by_id(bed: Bed) -> None:

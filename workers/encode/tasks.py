@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from compose.plan import StagePlan
 from compose.wire import names
 from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch
-from indexstore.errors import IndexStoreError
+from indexstore.errors import IndexStoreError, InvalidVectorError
+from indexstore.vectors import require_finite
 from workers import carrying
 from workers.answering import as_query_stage
 from workers.component import Chunk, Encoder
 from workers.embedding_cache import remember
-from workers.errors import NotTrainedError
+from workers.errors import ContentError, NotTrainedError
 from workers.giving_back import as_document_stage
 from workers.handing_on import hand_on_documents, hand_on_query
 from workers.runtime import Runtime, runtime
@@ -72,7 +73,7 @@ def _encode_queries(batch: QueryBatch, started: float) -> None:
     if batch.owners is None or batch.weights is None:
         raise ValueError("a batch of queries reached encode without chunks")
     try:
-        rows = np.asarray(encoder.encode(_chunks(stage, batch, batch.chunk_arrays)))
+        rows = _embedded(encoder, _chunks(stage, batch, batch.chunk_arrays))
     except NotTrainedError:
         raise  # no query's fault, and of no use to any of them
     except Exception as error:
@@ -110,7 +111,7 @@ def _encode_one_by_one(
             chunk for chunk, owner in zip(chunks, owners.tolist(), strict=True) if owner == query
         ]
         try:
-            rows.append(np.asarray(encoder.encode(mine)))
+            rows.append(_embedded(encoder, mine))
         except Exception as error:  # noqa: BLE001  # told to this query alone
             failures.append((query, str(error)))
     kept = ~np.isin(owners, [query for query, _ in failures])
@@ -125,6 +126,20 @@ def _encode_one_by_one(
         failures=(*batch.failures, *failures),
     )
     return remaining, np.concatenate(rows)
+
+
+def _embedded(encoder: Encoder, chunks: Sequence[Chunk]) -> NDArray[Any]:
+    """Return the chunks' rows.
+
+    Raises:   ContentError: the encoder made a NaN or an infinity of one.
+    """
+    rows = np.asarray(encoder.encode(chunks))
+    try:
+        require_finite(rows)
+    except InvalidVectorError as error:
+        cure = "the encoder cannot cope with it: leave it out, or choose another encoder"
+        raise ContentError(f"{type(encoder).__name__}: {error.reason}", cure) from error
+    return rows
 
 
 def _chunks(
@@ -181,7 +196,7 @@ def _encode_group(
 ) -> dict[str, DocumentItem]:
     encoder: Encoder = state.component(stage, group[0].modality, generation)
     chunks = [chunk for item in group for chunk in _chunks(stage, item, item.chunk_arrays)]
-    rows = np.asarray(encoder.encode(chunks))
+    rows = _embedded(encoder, chunks)
     ends = np.cumsum([0 if item.positions is None else len(item.positions) for item in group])
     parts = np.split(rows, ends[:-1])
     return {
@@ -206,7 +221,7 @@ def _encode_pieces(
                 if stage.reads is None
                 else list(carrying.rows_of(state, piece, stage.reads))
             )
-            rows = np.asarray(encoder.encode(_chunks_of(arrays)))
+            rows = _embedded(encoder, _chunks_of(arrays))
             pieces[place] = carrying.with_rows(state, piece, stage.vector, rows)
             if time.monotonic() >= end:
                 break

@@ -19,6 +19,7 @@ from workers import carrying, metrics
 from workers.embedding_cache import table_of
 from workers.giving_back import give_back
 from workers.index.announcing import announce_closed_jobs
+from workers.index.fitting import misfit
 from workers.runtime import Runtime, runtime
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def index(wire: Mapping[str, Any]) -> dict[str, Any]:
         return {"error": str(error)}
     try:
         items = [carrying.whole(state, item) for item in batch.documents()]
-        encoded = [_encoded(item, keep_texts=state.keeps_texts) for item in items]
+        encoded = [_encoded(item, state) for item in items]
         done = state.log.append(batch.collection, encoded, generation=batch.generation)
     except IndexStoreError as error:
         logger.exception("index: a batch could not be written; the ledger will send it again")
@@ -94,11 +95,12 @@ def finish(parts: Sequence[Mapping[str, Any]], collection: str) -> None:
     state.redis.rpush(names.poke_key(collection), b"")
 
 
-def _encoded(item: DocumentItem, *, keep_texts: bool) -> EncodedDocument:
+def _encoded(item: DocumentItem, state: Runtime) -> EncodedDocument:
     table = table_of(item)
     error = item.error
     if table is None and error is None:
         error = "index: the flow made no chunk of this document"
-    if table is not None and not keep_texts:
-        table = replace(table, texts=None)
+    if table is not None:
+        error = misfit(table, state.plan.indexes)
+        table = None if error else table if state.keeps_texts else replace(table, texts=None)
     return EncodedDocument(item.doc_id, item.content_version, table, error)

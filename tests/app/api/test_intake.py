@@ -78,4 +78,4 @@ def test_a_modality_that_the_flow_lacks_is_refused_by_name() -> None:
     good, bad = check([item], Context(LIMITS, modalities=("text",)))
 
     assert not good
-    assert bad == [Refusal(0, "i", "image", "the flow takes in text only")]
+    assert bad == [Refusal(0, "i", "image", "the flow takes in text only", is_readable=True)]

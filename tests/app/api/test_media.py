@@ -5,7 +5,6 @@ import zlib
 from base64 import b64encode
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -100,16 +99,6 @@ def test_a_file_that_is_nothing_known_is_refused(store: MediaStore) -> None:
     """Neither media nor text: the refusal names the file."""
     with pytest.raises(MediaRefusedError, match=r"x\.bin: neither media nor UTF-8 text"):
         item_of(BytesIO(b"\xff\x00\xfe"), "x.bin", {}, store)
-
-
-def test_a_document_vector_of_another_length_is_refused_alone() -> None:
-    """The dimension of the collection is named."""
-    items: list[Any] = [{"text": "a", "vector": [1, 2, 3]}, {"text": "b", "vector": [1, 2]}]
-
-    good, bad = check(items, Context(Limits(), dims=frozenset({2})))
-
-    assert list(good) == [1]
-    assert (bad[0].field, "holds vectors of 2" in bad[0].reason) == ("vector", True)
 
 
 @pytest.fixture(params=["file", "memory"])
