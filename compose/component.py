@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from compose.errors import one_of
-
 _LITERAL = re.compile(r"Literal\[(.*)\]$|^one of (.*?)(?: or null)?$")
 _KIND_OF_CLASS: Mapping[str, str] = {
     "Preprocessor": "preprocessor",
@@ -57,7 +55,7 @@ class Option:
     def words(self) -> str:
         """Its type for people: ``int | None`` is "integer or null", a literal its choices."""
         if self.allowed():
-            return one_of(map(str, self.allowed()))
+            return f"one of {', '.join(map(str, self.allowed()))}"
         return _PYTHON.sub(lambda found: _WORDS[found.group()], self.type)
 
     @property
