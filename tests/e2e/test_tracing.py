@@ -144,7 +144,7 @@ def test_requests_have_the_names_of_their_routes(it: Deployment, collector: Coll
     """No id is in a name; what probes ask is no span; the operator names the service."""
     it.client.get(f"/v1/collections/{it.collection}/documents/nobody")
 
-    route = "GET /v1/collections/{collection}/documents/{doc_id:path}"
+    route = "GET /v1/collections/{collection}/documents/{doc_id}"
     (request,) = wait_until(lambda: collector.named(route), 10, it.story)
     assert attributes_of(request)["http.response.status_code"] == 404
     assert not [span for span in collector.spans if "readyz" in span.name]
@@ -162,7 +162,7 @@ def test_a_collector_that_goes_costs_no_request_and_no_stop(
     began = time.monotonic()
     status = it.stop()
 
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 12  # of which two may be a last try
     assert status == 0
     assert all(answer["hits"][0]["id"] == "a" for answer in answers)
     after = [answer["took_ms"] for answer in answers]
