@@ -24,6 +24,12 @@ _SCALARS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("list", "tuple", "sequence", "array"), (list,)),
     **dict.fromkeys(("dict", "mapping", "object"), (dict,)),
 }
+#: What types of Python are called in documents and faults, as workers' components call them.
+_WORDS: Mapping[str, str] = {
+    "int": "integer", "float": "number", "str": "text", "bool": "true or false", "None": "null",
+    " | ": " or ",
+}  # fmt: skip
+_PYTHON = re.compile(r"\b(?:int|float|str|bool|None)\b| \| ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,13 @@ class Option:
     def types(self) -> list[str]:
         """Return the words of its type, in small letters: "int | None" gives int and none."""
         return _alternatives(self.type)
+
+    @property
+    def words(self) -> str:
+        """Its type for people: ``int | None`` is "integer or null", a literal its choices."""
+        if self.allowed():
+            return f"one of {', '.join(map(str, self.allowed()))}"
+        return _PYTHON.sub(lambda found: _WORDS[found.group()], self.type)
 
     @property
     def component(self) -> str:

@@ -94,7 +94,7 @@ def start_services(sender: Any = None, **_: Any) -> None:
     """Start the threads beside the tasks, and say what the worker serves."""
     state = runtime()
     node = getattr(sender, "hostname", None) or f"worker-{os.getpid()}"
-    heartbeat = Heartbeat(node, state, lambda: serving().describe() if state.shards_here() else ())
+    heartbeat = Heartbeat(node, state, serving() if state.shards_here() else None)
     _services.append(heartbeat)
     if str(state.settings["broker_url"]).startswith(("redis", "valkey")):
         _services.append(Holder(sender, state))

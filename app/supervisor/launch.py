@@ -19,6 +19,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from app import tracing
 from app.settings import REPOSITORY, Settings
 from app.supervisor.broker import EmbeddedBroker
 from app.supervisor.deployment import DataFolder, DeploymentState, make_scratch
@@ -82,6 +83,7 @@ class Launch:
             self._config = self._config.model_copy(update={"port": flow.port})
         with self._held_folder() as lock:
             check_address(self._config.host, self._config.port)
+            tracing.check(self._config.otel_endpoint)
             migrate(self._config.database_url)
             look_at(self._config.blob_url)
             self._shards = Shards.declare(self._config.database_url, flow)
