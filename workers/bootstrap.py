@@ -72,6 +72,8 @@ def _load_or_exit() -> None:
         state.load_components()
         if names.REDUCE_QUEUE in state.queues:
             prepare()
+        if names.BUILD_QUEUE in state.queues:
+            state.check_indexes()
         state.open_store()
         if state.shards_here():
             serving()
