@@ -29,6 +29,8 @@ _KIND_OF_BASE = {
 }
 #: What classes read whose base says so, unless they say otherwise.
 _INPUTS_OF_BASE = {"Transform": ("embedding",), "Engine": ("embedding",)}
+#: A class with one of these among its bases learns.
+_LEARNING = frozenset({"Trainable", "TrainedTransform"})
 _KNOWN = Mapping[str, Component]
 _NOTHING = Component("", "")  # what a class inherits that extends no component
 #: Larger files are no plug-in but data; parsing them would take seconds.
@@ -83,6 +85,7 @@ def _component(
         options=options,
         former_options=_former(_attribute(lineage, "former_options")) or base.former_options,
         open_options=bool(constructor and constructor.args.kwarg),
+        learns=base.learns or not _LEARNING.isdisjoint(bases),
         keeps_dim=bool(_literal(_attribute(lineage, "keeps_dim"))) or base.keeps_dim,
         takes_dim=_rules(_attribute(lineage, "takes_dim")) or base.takes_dim,
         metric=str(_literal(_attribute(lineage, "metric")) or base.metric),
