@@ -17,11 +17,14 @@ _STYLE = """
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 80rem; margin: 1rem auto; padding: 0 1rem; }
 section { border-top: 1px solid #8884; padding: .75rem 0; }
 h2 { font-size: 1rem; margin: 0 0 .5rem; }
-.row { display: flex; flex-wrap: wrap; gap: .75rem; }
-figure { margin: 0; width: 12rem; }
+.row {
+  display: grid; gap: .75rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(9.5rem, 45%), 1fr));
+}
+figure { margin: 0; }
 figure.asked { border-right: 3px solid #0b57d0; padding-right: .75rem; }
 figure img {
-  width: 12rem; height: 8rem; object-fit: contain; background: #8882; border-radius: .4rem;
+  width: 100%; height: 8rem; object-fit: contain; background: #8882; border-radius: .4rem;
 }
 figcaption { font-size: .8rem; overflow-wrap: anywhere; }
 .words { display: grid; place-items: center; height: 8rem; font-style: italic; text-align: center; }

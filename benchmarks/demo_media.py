@@ -24,7 +24,7 @@ from app.local_files import MEDIA, LocalFile, modality_of, sent
 from app.supervisor import child
 from app.supervisor.deployment import DataFolder
 from benchmarks.contact_sheet import Sheet
-from benchmarks.demo_sources import unpacked
+from benchmarks.demo_sources import is_spoken, unpacked
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 5
@@ -36,11 +36,11 @@ BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One thing to ask: what it is called, and the query, files by their paths."""
+    """One thing to ask: what it is called, the query, files by their paths, and what to find."""
 
     title: str
     query: Mapping[str, Any]
-    kinds: tuple[str, ...] = ()  # of the hits that are shown; all when empty
+    kind: str
 
 
 def main() -> None:
@@ -69,12 +69,10 @@ def run(api: Client, files: Mapping[str, Sequence[Path]], path: Path) -> None:
     store(api, files)
     sheet = Sheet(api)
     for question in questions(files):
-        request = {"query": sent(question.query, api), "limit": LIMIT * 4, "group_size": 1}
-        hits = [
-            hit
-            for hit in api.search(api.collection(), request)["hits"]
-            if not question.kinds or any(kind in hit["content"] for kind in question.kinds)
-        ][:LIMIT]
+        is_kind = {"must": [{"key": "kind", "match": {"value": question.kind}}]}
+        query = sent(question.query, api)
+        request = {"query": query, "filter": is_kind, "limit": LIMIT, "group_size": 1}
+        hits = api.search(api.collection(), request)["hits"]
         show(question, hits)
         sheet.add(question.title, question.query, hits)
     path.write_text(sheet.html(), encoding="utf-8")
@@ -86,29 +84,25 @@ def questions(files: Mapping[str, Sequence[Path]]) -> list[Question]:
     images, films, sounds = (files.get(kind, ()) for kind in ("image", "video", "audio"))
     asked: list[Question] = []
     if images:
-        asked += [
-            Question(f"words → picture: {text}", {"text": text}, ("image",)) for text in WORDS
-        ]
-        asked.append(like("picture → pictures", "image", chosen(images, "chelsea"), ("image",)))
+        asked += [Question(f"words → picture: {text}", {"text": text}, "image") for text in WORDS]
+        asked.append(like("picture → pictures", "image", chosen(images, "chelsea"), "image"))
         query = {"text": "vegetables", "image": LocalFile(chosen(images, "coffee")),
                  "weights": {"text": 0.5, "image": 0.5}}  # fmt: skip
-        asked.append(Question("words and a picture → pictures: vegetables", query, ("image",)))
+        asked.append(Question("words and a picture → pictures: vegetables", query, "image"))
     if films:
-        asked += [
-            Question(f"words → moment: {text}", {"text": text}, ("video",)) for text in MOMENTS
-        ]
+        asked += [Question(f"words → moment: {text}", {"text": text}, "video") for text in MOMENTS]
         frame = frame_of(chosen(films, "bigbuckbunny"))
-        asked.append(like("frame → film", "image", frame, ("video",)))
-        asked.append(like("film → films", "video", chosen(films, "carphone_distorted"), ("video",)))
+        asked.append(like("frame → film", "image", frame, "video"))
+        asked.append(like("film → films", "video", chosen(films, "carphone_distorted"), "video"))
     if sounds:
         for name in ("coin3", "explosion1"):
-            asked.append(like("sound → sounds", "audio", chosen(sounds, name), ("audio",)))
+            asked.append(like("sound → sounds", "audio", chosen(sounds, name), "audio"))
     return asked
 
 
-def like(title: str, kind: str, path: Path, kinds: tuple[str, ...]) -> Question:
+def like(title: str, kind: str, path: Path, wanted: str) -> Question:
     """Return the question for what is like a file."""
-    return Question(f"{title}: {path.name}", {kind: LocalFile(path)}, kinds)
+    return Question(f"{title}: {path.name}", {kind: LocalFile(path)}, wanted)
 
 
 def chosen(paths: Sequence[Path], name: str) -> Path:
@@ -131,7 +125,7 @@ def found(folders: Sequence[Path]) -> dict[str, list[Path]]:
     """Return the media of some folders by kind."""
     kinds: dict[str, list[Path]] = {}
     for folder in folders:
-        paths = [path for path in sorted(folder.rglob("*")) if modality_of(path)]
+        paths = [p for p in sorted(folder.rglob("*")) if modality_of(p) and not is_spoken(p)]
         for path in paths[:: -(-len(paths) // MOST) or 1]:
             kinds.setdefault(str(modality_of(path)), []).append(path)
     return {kind: kinds[kind] for kind in MEDIA if kind in kinds}
@@ -140,7 +134,11 @@ def found(folders: Sequence[Path]) -> dict[str, list[Path]]:
 def store(api: Client, files: Mapping[str, Sequence[Path]]) -> None:
     """Store files under their names and wait until they can be found."""
     documents = [
-        {"id": f"{path.parent.name}/{path.name}", kind: LocalFile(path)}
+        {
+            "id": f"{path.parent.name}/{path.name}",
+            kind: LocalFile(path),
+            "tags": {"kind": kind},
+        }
         for kind, paths in files.items()
         for path in paths
     ]

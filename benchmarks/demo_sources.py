@@ -32,6 +32,11 @@ def unpacked(wheels: Path | None, folder: Path) -> list[Path]:
     return folders
 
 
+def is_spoken(path: Path) -> bool:
+    """Tell whether a file is a stamp's caption read aloud: there are thousands, in 30 languages."""
+    return "stamps" in path.parts and "_desc" in path.stem
+
+
 def _of_wheels(wheels: Path, folder: Path) -> Iterator[Path]:
     for wheel in sorted(wheels.glob("*.whl")):
         name = wheel.name.partition("-")[0]

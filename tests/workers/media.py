@@ -44,14 +44,16 @@ def tone(hertz: float, seconds: float, *, rate: int = 16_000) -> NDArray[np.floa
     return (0.5 * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
 
 
-def sound(samples: NDArray[np.float32], *, rate: int = 16_000) -> bytes:
-    """Return samples as a FLAC file's bytes."""
+def sound(
+    samples: NDArray[np.float32], *, rate: int = 16_000, codec: str = "flac", kind: str = "flac"
+) -> bytes:
+    """Return samples as a file of a kind of container, in a lossless codec."""
     file = io.BytesIO()
-    with av.open(file, "w", format="flac") as container:
-        stream: Any = container.add_stream("flac", rate=rate, layout="mono")
+    with av.open(file, "w", format=kind) as container:
+        stream: Any = container.add_stream(codec, rate=rate, layout="mono")
         whole = np.round(samples * 32767).astype(np.int16)[None]
         frame = av.AudioFrame.from_ndarray(whole, format="s16", layout="mono")
-        frame.sample_rate = rate
+        frame.sample_rate, frame.pts = rate, 0
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return file.getvalue()

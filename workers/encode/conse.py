@@ -25,7 +25,7 @@ class ConSE(EfficientNetLite):
     2014). Everyday things are found by words; what is none of ImageNet's classes, hardly.
 
     Args:
-        size: the classifier; lite0 is the fastest, lite1 finds photos better, see EfficientNetLite.
+        size: the classifier; lite0 is the fastest, see EfficientNetLite and docs/quality.md.
         temperature: over 1, less likely classes count more.
         frames: of several frames of a shot: their mean or their max.
     """

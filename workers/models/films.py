@@ -21,6 +21,7 @@ _MAX_MEGAPIXELS = 80
 _EVEN = 2
 _USUAL_RATE = 25.0  # of films that do not say how many frames a second they have
 _TINY_S = 1e-6
+_ANEW = "encode it anew, as H.264 for instance"
 #: A playlist among the uploads must not make the decoder open files or addresses.
 OPENING = {"protocol_whitelist": "none"}
 
@@ -103,8 +104,9 @@ class Film:
 
     @property
     def has_sound(self) -> bool:
-        """Whether it has a sound track."""
-        return bool(self._container.streams.audio)
+        """Whether it has a sound track that can be decoded."""
+        tracks = self._container.streams.audio
+        return bool(tracks) and tracks[0].codec_context is not None
 
     def frames(self, cursor: dict[str, Any], *, only_keys: bool = False) -> Iterator[Frame]:
         """Yield the frames in order until the film ends or breaks; what came before that stays.
@@ -181,9 +183,11 @@ class Film:
         if not self._container.streams.video:
             raise ContentError("the file holds no pictures", "send sound as audio")
         self._stream = self._container.streams.video[0]
+        context = self._stream.codec_context
+        if context is None:
+            raise ContentError("the film's pictures are in a codec that is not known here", _ANEW)
         self._stream.thread_type = "AUTO"
         self._is_fresh = True
-        context = self._stream.codec_context
         if context.width * context.height > _MAX_MEGAPIXELS * 1e6:
             size = f"{context.width} x {context.height}"
             raise ContentError(f"frames of {size} pixels are too large")

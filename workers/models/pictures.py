@@ -35,8 +35,7 @@ def read_picture(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(file)
-            return _read(image, max_megapixels, max_side)
+            return _read(_whole(file), max_megapixels, max_side)
     except UnidentifiedImageError:
         raise ContentError(_unidentified(file)) from None
     except Image.DecompressionBombError as error:
@@ -45,6 +44,18 @@ def read_picture(
         raise
     except _BROKEN as error:
         raise ContentError(f"the image is broken or cut off: {error}") from None
+
+
+def _whole(file: BinaryIO) -> Any:
+    """Return the image of a file; of a PNG the checksums are checked, which Pillow does not do by
+    itself: it fills up with black what it cannot read.
+    """  # noqa: D205 - one sentence
+    image = Image.open(file)
+    if image.format != "PNG":
+        return image
+    image.verify()  # reads to the end, and leaves the image of no further use
+    file.seek(0)
+    return Image.open(file)
 
 
 def _unidentified(file: BinaryIO) -> str:

@@ -98,6 +98,9 @@ class Sound:
             raise ContentError(f"these bytes are no sound that can be opened: {error}") from None
         if not self._container.streams.audio:
             raise ContentError("the file holds no sound")
+        if self._container.streams.audio[0].codec_context is None:
+            reason = "the sound is in a codec that is not known here"
+            raise ContentError(reason, "encode it anew, as Opus or FLAC for instance")
 
     def _parts(self) -> Iterator[Samples]:
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=self._rate)

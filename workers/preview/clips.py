@@ -97,9 +97,10 @@ class _Track:
             self._source: Any = av.open(file, metadata_errors="replace", options=dict(OPENING))
         except (FFmpegError, ValueError) as error:
             raise ContentError(f"these bytes are no sound that can be opened: {error}") from None
-        if not self._source.streams.audio:
-            raise ContentError("the file holds no sound")
-        self._heard = self._source.streams.audio[0]
+        tracks = self._source.streams.audio
+        if not tracks or tracks[0].codec_context is None:
+            raise ContentError("the file holds no sound that can be decoded")
+        self._heard = tracks[0]
         channels = "stereo" if self._heard.channels > 1 else "mono"
         self._stream = container.add_stream(codec, rate=_SOUND_RATE, layout=channels)
 

@@ -18,10 +18,10 @@ export function button(text, onClick, attributes = {}) {
   return node;
 }
 
-/** Seconds as a clock shows them: 1:02:03, or 2:03.5 with tenths. */
+/** Seconds as a clock shows them: 1:02:03, or 2:03.5 with tenths, rounded. */
 export function clock(seconds) {
-  const whole = Math.floor(seconds);
-  const tenths = Math.floor((seconds - whole) * 10 + 1e-6);
+  const all = Math.round(seconds * 10);
+  const [whole, tenths] = [Math.floor(all / 10), all % 10];
   const two = (number) => String(number).padStart(2, "0");
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
   const start = hours ? `${hours}:${two(minutes)}` : String(minutes);

@@ -142,3 +142,11 @@ def test_what_is_no_film_is_refused_with_a_reason() -> None:
         with pytest.raises(ContentError, match=reason):
             cut(VideoFrames(), data)
     assert cut(VideoFrames(frame_rate=5), whole[: len(whole) * 2 // 3])
+
+
+def test_a_codec_that_nobody_knows_is_refused_with_a_way_out() -> None:
+    """What cannot be decoded here, as rights management or a new codec, is the film's fault."""
+    data = film([1], codec="libx264").replace(b"avc1", b"zzzz")
+
+    with pytest.raises(ContentError, match=r"codec that is not known here; encode it anew"):
+        cut(VideoShots(), data)

@@ -111,10 +111,15 @@ def test_files_that_are_no_picture_are_refused_with_a_reason() -> None:
     """Empty, cut off, garbled and huge files are content errors that say why."""
     whole = encoded(drawn(200, 200), "JPEG")
     huge = encoded(pillow.new("1", (12_000, 12_000)))
+    png = encoded(drawn(200, 200))
+    middle = len(png) // 2
+    flipped = png[:middle] + bytes([png[middle] ^ 1]) + png[middle + 1 :]
 
     for data, reason in (
         (b"", "empty"),
         (whole[: len(whole) // 2], "cut off"),
+        (png[:middle], "cut off"),
+        (flipped, "broken PNG"),
         (b"no image at all", "no image"),
         (huge, "144000000|12000 x 12000"),
     ):

@@ -72,3 +72,11 @@ def test_what_is_no_sound_is_refused_with_a_reason() -> None:
     ):
         with pytest.raises(ContentError, match=reason):
             cut(preprocessor, data)
+
+
+def test_a_codec_that_nobody_knows_is_refused_with_a_way_out() -> None:
+    """A Matroska file whose track is of a codec that does not exist."""
+    data = sound(tone(440, 1), codec="pcm_s16le", kind="matroska").replace(b"A_PCM", b"A_NEW")
+
+    with pytest.raises(ContentError, match=r"codec that is not known here; encode it anew"):
+        cut(WholeSound(), data)
