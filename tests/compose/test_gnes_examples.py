@@ -97,6 +97,21 @@ def read(tmp_path: Path) -> Write:
     return read_files
 
 
+@pytest.mark.parametrize("encoder", ["BertEncoder", "GPT2Encoder"])
+def test_encoders_of_one_family_are_the_transformer(read: Write, encoder: str) -> None:
+    """GNES had a class for each; a folder says itself which family it is of."""
+    options = "{model_dir: $BERT_MODEL, pooling_strategy: REDUCE_MAX}"
+    found = read(
+        "services:\n- {name: Preprocessor, yaml_path: UnaryPreprocessor}\n"
+        f"- {{name: Encoder, yaml_path: '!{encoder} {{parameters: {options}}}'}}\n"
+    )
+
+    spec = found.of_service("Encoder")[0].component
+    assert spec is not None
+    assert spec.uses == "TransformerEncoder"
+    assert spec.options == {"model_dir": "/models/bert", "pooling": "max"}
+
+
 def test_the_text_pipeline_loads(read: Write) -> None:
     """A splitter, a transformer with local PCA and PQ, a binary index: four files as they were."""
     flow = read(TEXT, text_prep__yml=PREP, encoder__yml=PIPELINE, b_indexer__yml=BINARY)
