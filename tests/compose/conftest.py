@@ -46,7 +46,7 @@ COMPONENTS = (
     Component("reducer", "avg"),
     Component(
         "score", "WeightedChunk", ("WeightedChunkScoreFn",),
-        options=(Option("mode", "text", "multiply"),),
+        options=(Option("mode", "text", "multiply"),), former_options={"score_mode": "mode"},
     ),
     Component(
         "score", "Combined",
