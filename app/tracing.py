@@ -5,7 +5,7 @@ any tracing, and who asks for none pays for none.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,15 @@ def name_request(method: str, route: str) -> None:
     if span.is_recording():
         span.update_name(f"{method} {route}")
         span.set_attribute("http.route", route)
+
+
+def note_problem(code: str, *, request_id: str, members: Mapping[str, Any]) -> None:
+    """Say on the span of the request in hand why it got no answer, and which stage it was."""
+    span = trace.get_current_span()
+    if span.is_recording():
+        told = {"problem": code, "request_id": request_id}
+        told |= {name: members[name] for name in ("stage", "queue") if name in members}
+        span.set_attributes({f"gnes.{name}": value for name, value in told.items()})
 
 
 def check(endpoint: str | None) -> None:

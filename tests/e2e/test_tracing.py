@@ -141,12 +141,15 @@ def test_a_search_is_a_span_with_its_stages_below_it(it: Deployment, collector: 
 
 
 def test_requests_have_the_names_of_their_routes(it: Deployment, collector: Collector) -> None:
-    """No id is in a name; what probes ask is no span; the operator names the service."""
-    it.client.get(f"/v1/collections/{it.collection}/documents/nobody")
+    """No id is in a name, a problem is told, a probe is no span, the operator names the service."""
+    answer = it.client.get(f"/v1/collections/{it.collection}/documents/nobody")
 
     route = "GET /v1/collections/{collection}/documents/{doc_id}"
     (request,) = wait_until(lambda: collector.named(route), 10, it.story)
-    assert attributes_of(request)["http.response.status_code"] == 404
+    told = attributes_of(request)
+    assert told["http.response.status_code"] == 404
+    assert told["gnes.problem"] == answer.json()["code"]
+    assert told["gnes.request_id"] == answer.headers["x-request-id"]
     assert not [span for span in collector.spans if "readyz" in span.name]
     assert (collector.services, collector.paths) == ({"library"}, {"/v1/traces"})
 
