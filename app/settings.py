@@ -9,6 +9,7 @@ from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import (
@@ -125,7 +126,9 @@ class Settings(BaseSettings):
         None, ge=1, le=65535, description="where a worker of its own machine tells what it counts"
     )
     otel_endpoint: str | None = Field(
-        None, validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT")
+        None,
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        description="where the API sends spans, by OTLP over HTTP, such as http://127.0.0.1:4318",
     )
     limits: Limits = Limits()
     fetch: Fetch = Fetch()
@@ -149,6 +152,19 @@ class Settings(BaseSettings):
         """Return a Valkey's URL as a Redis's: one protocol, and libraries know that name of it."""
         return _VALKEY.sub(r"redis\1://", url)
 
+    @field_validator("otel_endpoint")
+    @classmethod
+    def _address(cls, url: str | None) -> str | None:
+        """Refuse at the start what spans cannot be sent to."""
+        try:
+            parts = urlsplit(url or "http://nobody")
+            is_address = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            is_address = False
+        if not is_address:
+            raise ValueError("wants an http:// or https:// address, such as http://127.0.0.1:4318")
+        return url or None
+
     def model_post_init(self, _context: Any) -> None:
         """Derive what follows from the data folder and the broker."""
         self.data_dir = self.data_dir.expanduser().absolute()
@@ -170,6 +186,14 @@ class _FileSource(EnvSettingsSource):
             if path:
                 values[name] = Path(path).read_text(encoding="utf-8").strip()
         return values
+
+
+def variable_of(name: str) -> str:
+    """Return the environment variable of a setting, ``__`` in the names of nested ones."""
+    field = Settings.model_fields.get(name)
+    if field is not None and isinstance(field.validation_alias, AliasChoices):
+        return str(field.validation_alias.choices[0])  # a name that others gave it
+    return f"{PREFIX}{name.upper()}"
 
 
 @cache

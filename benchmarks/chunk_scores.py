@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.demo.corpus import corpus
-from benchmarks.cranfield import component, ndcg, part_of, read, significance, table_of, topics_of
+from app.evaluation import ndcg_at, significance
+from benchmarks.cranfield import component, part_of, read, table_of, topics_of
 from benchmarks.store import BenchStore
 from indexstore.model import Document, IndexConfig
 from indexstore.query import ShardQuery
@@ -140,7 +141,7 @@ def cranfield(data: Path) -> Task:
         "Cranfield, nDCG@10",
         {doc_id: text for doc_id, text in texts.items() if text},
         topics.texts,
-        lambda question, ids: ndcg(ids, topics.judged[topics.ids[question]]),
+        lambda question, ids: ndcg_at(LIMIT, ids, topics.judged[topics.ids[question]]),
     )
 
 

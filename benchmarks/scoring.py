@@ -172,7 +172,7 @@ def answer(plan: Plan, rankings: Sequence[Any]) -> None:
         for ranking in rankings
         for one in ranking
     }
-    answerer = Answerer(SearchParams(limit=10), live, plan)
+    answerer = Answerer(SearchParams(limit=10), live, plan, lambda _: {})
     for ranking in rankings:
         answerer.hits(ranking, "")
 

@@ -13,6 +13,7 @@ this package: whoever can start them does so with a flow that has been built.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from html import escape
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from compose.catalog import Catalog
 from compose.errors import (
     Fault,
     FlowBuildLevelMismatch,
+    FlowError,
     FlowIncompleteError,
     FlowMissingNode,
     FlowTopologyError,
@@ -33,11 +35,12 @@ from compose.plan import Plan
 from compose.planning import plan_of
 from compose.render.flow_yaml import flow_yaml
 from compose.render.mermaid import mermaid
-from compose.render.svg import svg
+from compose.render.svg import in_cell, svg
 from compose.render.targets import render
 from compose.render.yaml_text import dump
 from compose.services import (
     Service,
+    by_step,
     checked_keys,
     free_name,
     in_order,
@@ -211,7 +214,11 @@ class Flow:
         Raises:
             FlowError: with every fault of its components.
         """
-        return load_flow(self._written(), catalog=self.catalog, expand=expand)
+        text = self._written()
+        try:
+            return load_flow(text, catalog=self.catalog, expand=expand)
+        except FlowError as error:
+            raise by_step(self.name, self.services, text, error) from None
 
     def plan(self) -> Plan:
         """Return what the flow means at run time."""
@@ -275,8 +282,12 @@ class Flow:
         return "\n".join(["from compose.api import Flow", "", f"flow = ({head}", *lines]) + ")\n"
 
     def _repr_html_(self) -> str:
-        """Show the drawing in a notebook."""
-        return self.to_svg()
+        """Show the drawing in a notebook, as wide as its cell; of a faulty flow, the faults."""
+        try:
+            drawing = self.to_svg()
+        except FlowError as error:
+            return f"<pre>{escape(str(error))}</pre>"
+        return in_cell(drawing)
 
     @classmethod
     def load(cls, source: str | Path) -> Self:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from compose.builtin import CODES, ENGINES
+from compose.component import wanted
 from compose.errors import one_of
 from compose.flow import Flow, Step, depths_of
-from compose.joining import joined
+from compose.joining import AVERAGE, joined, joined_by
 from compose.keys import MODALITIES
 from compose.plan import ANY_MODALITY
 from compose.reading import Reading
@@ -40,9 +41,20 @@ def check_flow(flow: Flow, resolved: Mapping[str, Branches], reading: Reading) -
     flow = replace(flow, steps=tuple(checked.values()))
     _check_size(flow, reading)
     check_fusion(flow, reading)
-    for step in flow.of_service("Indexer"):
-        _check_dimension(step, joined(flow), resolved[step.id], reading)
+    _check_averages(flow, reading)
+    whole = joined(flow)
+    for step in whole.of_service("Indexer"):
+        _check_dimension(step, whole, resolved[step.id], reading)
     return flow
+
+
+def _check_averages(flow: Flow, reading: Reading) -> None:
+    """Vectors can be averaged only where all are of one length."""
+    for router in flow.of_service("Router"):
+        dims = [step.dim for step in joined_by(router, flow) if step.dim]
+        if router.component and router.component.uses == AVERAGE and len(set(dims)) > 1:
+            problem = f"averages vectors of {' and '.join(map(str, dims))} dimensions"
+            reading.add(router.mark, router.fault_key(), problem, expected="one dimension")
 
 
 def _check_size(flow: Flow, reading: Reading) -> None:
@@ -83,13 +95,26 @@ def _encoder(
         if not sources:
             problem = "encodes embeddings, but no encoder stands before it"
             reading.add(step.mark, step.fault_key(), problem, expected="an encoder of chunks first")
-        elif all(found.keeps_dimension for found in branches.values()):
-            dims = {found.dim for found in resolved[sources[-1].id].values()}
+        else:
+            dims = _behind(step, branches, resolved[sources[-1].id], dims, reading)
         return replace(step, dim=dims.pop(), kind=EMBEDDING)
     for other in before:
         if other.service == "Preprocessor":
             _check_modality(step, branches, other, _by_modality(resolved[other.id]), reading)
     return replace(step, dim=dims.pop() if dims else None)
+
+
+def _behind(
+    step: Step, branches: Branches, source: Branches, dims: set[int | None], reading: Reading
+) -> set[int | None]:
+    """Return the dimensions of an encoder of embeddings behind another one, which must suit it."""
+    given = {found.dim for found in source.values()}
+    for found in branches.values():
+        for dim in given:
+            if expected := wanted(found.takes_dim, dim):
+                problem = f"is given vectors of {dim} dimensions"
+                reading.add(step.mark, step.fault_key(), problem, expected=expected)
+    return given if all(found.keeps_dim for found in branches.values()) else dims
 
 
 def _check_modality(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _LITERAL = re.compile(r"Literal\[(.*)\]$|^one of (.*?)(?: or null)?$")
@@ -24,6 +24,12 @@ _SCALARS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("list", "tuple", "sequence", "array"), (list,)),
     **dict.fromkeys(("dict", "mapping", "object"), (dict,)),
 }
+#: What types of Python are called in documents and faults, as workers' components call them.
+_WORDS: Mapping[str, str] = {
+    "int": "integer", "float": "number", "str": "text", "bool": "true or false", "None": "null",
+    " | ": " or ",
+}  # fmt: skip
+_PYTHON = re.compile(r"\b(?:int|float|str|bool|None)\b| \| ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,13 @@ class Option:
     def types(self) -> list[str]:
         """Return the words of its type, in small letters: "int | None" gives int and none."""
         return _alternatives(self.type)
+
+    @property
+    def words(self) -> str:
+        """Its type for people: ``int | None`` is "integer or null", a literal its choices."""
+        if self.allowed():
+            return f"one of {', '.join(map(str, self.allowed()))}"
+        return _PYTHON.sub(lambda found: _WORDS[found.group()], self.type)
 
     @property
     def component(self) -> str:
@@ -69,6 +82,18 @@ class Option:
         return any(kind is None or _is_a(value, kind) for kind in kinds)
 
 
+#: What an encoder of vectors asks of their length: {"over": 400}, {"multiple of": 8}.
+Widths = Mapping[str, int]
+
+
+def wanted(widths: Widths, dim: int | None) -> str:
+    """Return in words what vectors of this length should be as long as; "" where they fit."""
+    over, step = widths.get("over", 0), widths.get("multiple of", 1)
+    if dim is None or (dim > over and dim % step == 0):
+        return ""
+    return f"more than {over}" if dim <= over else f"a multiple of {step}"
+
+
 @dataclass(frozen=True, slots=True)
 class Component:
     """One component of the catalog."""
@@ -80,11 +105,14 @@ class Component:
     summary: str = ""
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
-    dim: int | Mapping[str, str] | None = None
+    dim: int | Mapping[str, Any] | None = None
     options: tuple[Option, ...] = ()
+    former_options: Mapping[str, str | None] = field(default_factory=dict)  # as GNES called them
     open_options: bool = False
     learns: bool = False  # is of no use before it was trained
     metric: str = ""  # the only way an encoder's codes can be compared
+    keeps_dim: bool = False  # makes vectors as long as those it is given
+    takes_dim: Mapping[str, str] = field(default_factory=dict)  # what it asks of their length
 
     def option(self, name: str) -> Option | None:
         """Return the option of that name; None when there is none."""
@@ -93,11 +121,20 @@ class Component:
     def dimension(self, options: Mapping[str, Any]) -> int | None:
         """Return the length of its vectors under these options; None when only a run tells."""
         if isinstance(self.dim, Mapping):
-            name = self.dim["option"]
-            option = self.option(name)
-            value = options.get(name, option.default if option else None)
-            return value if isinstance(value, int) and value > 0 else None
+            count = self._count(self.dim["option"], options)
+            is_double = any(value in options.values() for value in self.dim.get("doubling", ()))
+            return count * 2 if count and is_double else count
         return self.dim
+
+    def taken(self, options: Mapping[str, Any]) -> Widths:
+        """Return what it asks of the length of the vectors it is given, under these options."""
+        asked = {rule: self._count(name, options) for rule, name in self.takes_dim.items()}
+        return {rule: count for rule, count in asked.items() if count}
+
+    def _count(self, name: str, options: Mapping[str, Any]) -> int | None:
+        option = self.option(name)
+        value = options.get(name, option.default if option else None)
+        return value if isinstance(value, int) and value > 0 else None
 
     def with_defaults(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options that shape results, defaults filled in: what a fingerprint covers."""

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 MAX_CHOICES = 30
 #: Of a word longer than any name only its ends are repeated: a fault is read, not searched.
 MAX_WORD = 80
+#: ... and of a text longer than any list of choices.
+MAX_TEXT = 1_000
 _ENDLESS = re.compile(rf"(\S{{{MAX_WORD // 2}}})\S{{{MAX_WORD},}}(\S{{{MAX_WORD // 4}}})")
 
 
@@ -48,7 +50,7 @@ class FlowError(ValueError):
     status = 422
 
     def __init__(self, *faults: Fault | Iterable[Any]) -> None:
-        self.faults = tuple(Fault(*fault) for fault in faults)
+        self.faults = tuple(_readable(Fault(*fault)) for fault in faults)
         super().__init__(*self.faults)
 
     def __str__(self) -> str:
@@ -56,6 +58,22 @@ class FlowError(ValueError):
             return str(self.faults[0])
         lines = "\n".join(f"  {fault}" for fault in self.faults)
         return f"{len(self.faults)} faults in the flow:\n{lines}"
+
+
+def _readable(fault: Fault) -> Fault:
+    """Return a fault with what it repeats of somebody's words cut short; twice changes nothing."""
+    return fault._replace(
+        file=_cut(fault.file),
+        key=_cut(fault.key),
+        problem=_cut(fault.problem),
+        expected=_cut(fault.expected),
+    )
+
+
+def _cut(text: str) -> str:
+    half = MAX_TEXT // 2
+    text = text if len(text) <= MAX_TEXT else f"{text[:half]}…{text[-half:]}"
+    return _ENDLESS.sub(r"\1…\2", text)
 
 
 class FlowTopologyError(FlowError):
@@ -84,11 +102,6 @@ def nearest(name: object, valid: Iterable[str]) -> str:
         by_folded.setdefault(choice.casefold(), choice)
     found = get_close_matches(str(name)[:200].casefold(), list(by_folded), n=1, cutoff=0.6)
     return by_folded[found[0]] if found else ""
-
-
-def shown(text: str) -> str:
-    """Return a text with its endless words cut short, as a fault repeats what somebody wrote."""
-    return _ENDLESS.sub(r"\1…\2", text)
 
 
 def one_of(valid: Iterable[str]) -> str:

@@ -10,31 +10,20 @@ from typing import Any
 
 from compose.component import Component
 
-#: GNES's option to the names it may have here, the first that a component knows; () where it has
-#: no meaning at all: places, devices and training are the worker's to say.
+#: What GNES called an option, where a component does not say it of itself (``former_options``), to
+#: the names it may have here, the first that a component knows; () where it has no meaning at all:
+#: places, devices and training are the worker's to say.
 GNES_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "num_dim": ("dim",),
-    "output_dim": ("dim",),
-    "dimension": ("dim",),
     "num_bytes": ("dim",),
     "index_key": ("factory",),
-    "min_sent_len": ("min_length",),
-    "max_sent_len": ("max_length",),
-    "deliminator": ("terminators",),
     "model_name": ("model_dir", "model"),
     "model_dir": ("path", "model"),
-    "cluster_per_byte": ("clusters",),
-    "kmeans_clusters": ("clusters",),
-    "pooling_strategy": ("pooling",),
     "pooling_stragy": ("pooling",),
-    "score_mode": ("mode",),
     "window_size": ("window", "size"),
     "layers": ("layer",),
     "select_layer": ("layer",),
-    "target_width": ("width",),
-    "target_height": ("height",),
     "stride_wide": ("stride_width",),
-    "frame_num": ("max_frames",),
     **dict.fromkeys(
         (
             "data_path", "on_gpu", "use_cuda", "work_dir", "is_trained", "name", "warn_unnamed",
@@ -47,7 +36,12 @@ GNES_OPTIONS: Mapping[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-_VALUES = {"REDUCE_MEAN": "mean", "REDUCE_MAX": "max", "REDUCE_MEAN_MAX": "mean-max"}
+#: GNES's names of values.
+GNES_VALUES: Mapping[str, str] = {
+    "REDUCE_MEAN": "mean",
+    "REDUCE_MAX": "max",
+    "REDUCE_MEAN_MAX": "mean-max",
+}
 #: GNES's two splitters took a character class, or the inside of one.
 _CHARACTER_CLASS = re.compile(r"\[(.+)\]\+?")
 
@@ -67,7 +61,11 @@ def our_name(component: Component, name: str) -> str | None:
 
     An option that the component has, or that GNES never had, keeps its name.
     """
-    if component.option(name) is not None or name not in GNES_OPTIONS:
+    if component.option(name) is not None:
+        return name
+    if name in component.former_options:
+        return component.former_options[name]
+    if name not in GNES_OPTIONS:
         return name
     return next((ours for ours in GNES_OPTIONS[name] if component.option(ours) is not None), None)
 
@@ -81,4 +79,4 @@ def _value(name: str, value: Any) -> Any:
     if name == "deliminator" and isinstance(value, str):
         found = _CHARACTER_CLASS.fullmatch(value)
         return found.group(1) if found else value
-    return _VALUES.get(value, value) if isinstance(value, str) else value
+    return GNES_VALUES.get(value, value) if isinstance(value, str) else value

@@ -7,23 +7,24 @@ from typing import Any
 from compose.flow import Flow, Step
 from compose.plan import ComponentSpec
 
+AVERAGE = "AvgEmbedRouter"
 #: The routers that make several embeddings one, and the encoder that does so at run time.
 JOINS: Mapping[str, str] = {
     "ConcatEmbedRouter": "ConcatEncoder",
-    "AvgEmbedRouter": "AverageEncoder",
+    AVERAGE: "AverageEncoder",
 }
 
 
 def joined(flow: Flow) -> Flow:
     """Return the flow with each such router and its encoders as one step."""
     for router in flow.of_service("Router"):
-        sources = _sources(router, flow)
+        sources = joined_by(router, flow)
         if len(sources) > 1:
             flow = _with_one(flow, sources, router)
     return flow
 
 
-def _sources(router: Step, flow: Flow) -> list[Step]:
+def joined_by(router: Step, flow: Flow) -> list[Step]:
     """Return the encoders whose embeddings a router joins, if it does so."""
     spec = router.component
     if spec is None or spec.uses not in JOINS:

@@ -27,7 +27,7 @@ from compose.keys import (
 )
 from compose.reading import Reading
 from compose.scoring import read_score
-from compose.source import MAX_CHARACTERS, Node, read_yaml
+from compose.source import MAX_CHARACTERS, Mark, Node, read_yaml
 from compose.specs import Resolved, SpecReader
 
 #: What a service hosts when the flow names no component.
@@ -118,6 +118,7 @@ class _FlowReader:
         self._reading = reading
         self._root = root
         self._resolved: dict[str, dict[str, Resolved]] = {}
+        self._needed: dict[tuple[str, str], Mark] = {}  # where it stands that a step needs another
         self._counts: dict[str, int] = {}
 
     def flow(self) -> Flow:
@@ -238,7 +239,7 @@ class _FlowReader:
             id=name,
             service=service,  # type: ignore[arg-type]  # one of KIND_OF_SERVICE, just checked
             branches={key: found.spec for key, found in self._resolved[name].items()},
-            needs=self._needs(node, previous),
+            needs=self._needs(node, name, previous),
             replicas=self._integer(node, "replicas", 1, 1, MAX_COPIES),
             shards=self._integer(node, "shards", 0, 1, MAX_COPIES) or None,
             income=self._income(node),
@@ -267,12 +268,14 @@ class _FlowReader:
             self._reading.add(found.mark, "id", f"two steps are called {name!r}")
         return name
 
-    def _needs(self, node: Node, previous: tuple[str, ...]) -> tuple[str, ...]:
+    def _needs(self, node: Node, name: str, previous: tuple[str, ...]) -> tuple[str, ...]:
         found = node.value.get("needs")
         if found is None:
             return previous
         items = found.value if found.is_list else [found]
-        return tuple(str(item.value) for item in items if item.value is not None)
+        named = {str(item.value): item.mark for item in items if item.value is not None}
+        self._needed.update({(name, need): mark for need, mark in named.items()})
+        return tuple(named)
 
     def _income(self, node: Node) -> Any:
         found = node.value.get("income")
@@ -353,9 +356,8 @@ class _FlowReader:
                 if name not in known:
                     near = nearest(name, known)
                     problem = f"no step {name[:60]!r}"
-                    self._reading.add(
-                        step.mark, "needs", problem, expected=one_of(known), near=near
-                    )
+                    mark = self._needed.get((step.id, name), step.mark)
+                    self._reading.add(mark, "needs", problem, expected=one_of(known), near=near)
         return tuple(self._ordered(steps, set(known)))
 
     def _ordered(self, steps: list[Step], known: set[str]) -> Iterator[Step]:

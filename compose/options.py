@@ -72,7 +72,7 @@ def check_options(
     for wanted in component.options:
         if wanted.required and wanted.name not in given:
             problem = f"{component.name} needs the option {wanted.name!r}"
-            reading.add(mark, wanted.name, problem, expected=wanted.type)
+            reading.add(mark, wanted.name, problem, expected=wanted.words)
 
 
 def _check_option(
@@ -84,7 +84,7 @@ def _check_option(
             _unknown(component, name, mark=mark, reading=reading)
     elif not option.takes(value) and not _is_unexpanded(value):
         choices = option.allowed()
-        expected = one_of(map(repr, choices)) if choices else option.type
+        expected = one_of(map(repr, choices)) if choices else option.words
         near = nearest(value, map(str, choices))
         problem = f"{repr(value)[:_SHOWN]} does not fit"
         reading.add(mark, name, problem, expected=expected, near=near)

@@ -7,6 +7,7 @@ execute them, so the classes, their options and defaults are read from the synta
 import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from compose.builtin import engine_options
 from compose.component import Component, Option
@@ -28,6 +29,8 @@ _KIND_OF_BASE = {
 }
 #: What classes read whose base says so, unless they say otherwise.
 _INPUTS_OF_BASE = {"Transform": ("embedding",), "Engine": ("embedding",)}
+#: A class with one of these among its bases learns.
+_LEARNING = frozenset({"Trainable", "TrainedTransform"})
 _KNOWN = Mapping[str, Component]
 _NOTHING = Component("", "")  # what a class inherits that extends no component
 #: Larger files are no plug-in but data; parsing them would take seconds.
@@ -80,7 +83,11 @@ def _component(
         outputs=_words(_attribute(lineage, "outputs")) or base.outputs,
         dim=_dim(lineage, options) or base.dim,
         options=options,
+        former_options=_former(_attribute(lineage, "former_options")) or base.former_options,
         open_options=bool(constructor and constructor.args.kwarg),
+        learns=base.learns or not _LEARNING.isdisjoint(bases),
+        keeps_dim=bool(_literal(_attribute(lineage, "keeps_dim"))) or base.keeps_dim,
+        takes_dim=_rules(_attribute(lineage, "takes_dim")) or base.takes_dim,
         metric=str(_literal(_attribute(lineage, "metric")) or base.metric),
     )
 
@@ -94,12 +101,14 @@ def _inputs(bases: list[str]) -> tuple[str, ...]:
 
 def _dim(
     lineage: list[ast.ClassDef], options: tuple[Option, ...]
-) -> int | Mapping[str, str] | None:
+) -> int | Mapping[str, Any] | None:
     """Return the dimension a class declares, or the option that holds it."""
     fixed = _number(_attribute(lineage, "dim"))
     held_by = str(_literal(_attribute(lineage, "dim_option")) or "dim")
-    is_option = any(option.name == held_by for option in options)
-    return fixed or ({"option": held_by} if is_option else None)
+    if fixed or not any(option.name == held_by for option in options):
+        return fixed
+    doubling = _words(_attribute(lineage, "dim_doubling"))
+    return {"option": held_by, **({"doubling": doubling} if doubling else {})}
 
 
 def _declared(node: ast.expr | None) -> tuple[Option, ...]:
@@ -170,6 +179,16 @@ def _literal(node: ast.expr | None) -> object:
 def _words(node: ast.expr | None) -> tuple[str, ...]:
     value = _literal(node)
     return tuple(map(str, value)) if isinstance(value, list | tuple) else ()
+
+
+def _former(node: ast.expr | None) -> Mapping[str, str | None]:
+    value = _literal(node)
+    return value if isinstance(value, dict) else {}
+
+
+def _rules(node: ast.expr | None) -> Mapping[str, str]:
+    value = _literal(node)
+    return {str(rule): str(name) for rule, name in value.items()} if isinstance(value, dict) else {}
 
 
 def _number(node: ast.expr | None) -> int | None:

@@ -109,3 +109,19 @@ def checked_keys(service: str, keys: Mapping[str, Any]) -> dict[str, Any]:
     if faults:
         raise FlowError(*faults)
     return written
+
+
+def by_step(name: str, services: Services, text: str, error: FlowError) -> FlowError:
+    """Return the error of a flow's YAML with the names of steps for lines: nobody saw the file."""
+    steps, step, of_line = iter(services), "", [""]
+    for line in text.splitlines():
+        if line.startswith("  - name: "):
+            step = f"{next(steps).name}."
+        elif not line.startswith(" "):
+            step = ""
+        of_line.append(step)
+    faults = [
+        fault._replace(file=name, line=0, column=0, key=of_line[fault.line] + fault.key)
+        for fault in error.faults
+    ]
+    return type(error)(*faults)

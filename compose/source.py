@@ -25,7 +25,7 @@ from ruamel.yaml.events import (
     StreamEndEvent,
 )
 
-from compose.errors import Fault, FlowError, shown
+from compose.errors import Fault, FlowError
 
 #: A flow of a hundred services is about 10 kB; ruamel reads 64 kB in well under half a second.
 MAX_CHARACTERS = 64 * 1024
@@ -63,7 +63,7 @@ class Mark:
     def fault(self, key: str, problem: str, *, expected: str = "", nearest: str = "") -> Fault:
         """Return a fault at this place."""
         place = (self.file, self.line, self.column)
-        return Fault(*place, shown(key), shown(problem), shown(expected), nearest)
+        return Fault(*place, key, problem, expected, nearest)
 
 
 @dataclass(frozen=True, slots=True)

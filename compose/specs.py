@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from compose.catalog import Catalog
-from compose.component import Component
+from compose.component import Component, Widths, wanted
 from compose.errors import FlowError, nearest, one_of
 from compose.gnes import translated
 from compose.options import check_options, plain_options
@@ -31,8 +31,7 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*([.:][A-Za-z_]\w*)+")
 #: Containers that are nothing but their components one after another, and those that join them.
 _PIPELINES = ("EncoderPipeline", "PreprocessorPipeline", "PipelineRouter", "ScorePipeline")
 _CONCATENATING = ("ConcatEncoder",)
-#: Encoders of embeddings that change values but never their number.
-_KEEPING_DIMENSION = ("Normalizer", "Standardizer")
+_AVERAGING = ("AverageEncoder",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +46,8 @@ class Resolved:
     metric: str = ""
     marks: Mapping[str, Mark] = field(default_factory=dict)
     parts: tuple["Resolved", ...] = ()
-
-    @property
-    def keeps_dimension(self) -> bool:
-        """Whether its vectors are as long as those it is given."""
-        return self.spec.uses in _KEEPING_DIMENSION
+    keeps_dim: bool = False
+    takes_dim: Widths = field(default_factory=dict)
 
     @classmethod
     def chain(cls, parts: list["Resolved"]) -> "Resolved":
@@ -59,10 +55,14 @@ class Resolved:
         spec = ComponentSpec("", pipeline=tuple(part.spec for part in parts))
         last = parts[-1]
         dim: int | None = None
+        takes_dim: dict[str, int] = {}
+        keeps_dim = True
         for part in parts:
-            dim = dim if part.keeps_dimension else part.dim
+            takes_dim |= part.takes_dim if keeps_dim else {}
+            keeps_dim = keeps_dim and part.keeps_dim
+            dim = dim if part.keeps_dim else part.dim
         ends = (last.outputs, dim, last.kind, last.metric, last.marks)
-        return cls(spec, parts[0].inputs, *ends, tuple(parts))
+        return cls(spec, parts[0].inputs, *ends, tuple(parts), keeps_dim, takes_dim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,16 @@ class SpecReader:
         if any(part is None for part in parts):
             return None
         found = [part for part in parts if part is not None]
+        for place in range(1, len(found)):
+            before, part = Resolved.chain(found[:place]).dim, found[place]
+            self.check_width(part, before, node.value[place].mark, key)
         return found[0] if len(found) == 1 else Resolved.chain(found)
+
+    def check_width(self, part: Resolved, dim: int | None, mark: Mark, key: str) -> None:
+        """Note when an encoder cannot take vectors as long as those of the one before it."""
+        if expected := wanted(part.takes_dim, dim):
+            problem = f"{part.spec.uses} is given vectors of {dim} dimensions"
+            self.reading.add(mark, key, problem, expected=expected)
 
     def _embedded(self, text: str, mark: Mark, key: str) -> Resolved | None:
         """Read a component from YAML that stands in a string."""
@@ -266,6 +275,8 @@ class SpecReader:
             component.kind,
             component.metric,
             places,
+            keeps_dim=component.keeps_dim,
+            takes_dim=component.taken(given),
         )
 
     def _inner(self, component: Component, options: Node | None) -> dict[str, Any]:
@@ -308,6 +319,9 @@ class SpecReader:
         parts = found.parts or (found,)
         spec = ComponentSpec(component.name, given, tuple(part.spec for part in parts))
         dims = [part.dim or 0 for part in parts]
+        if component.name in _AVERAGING and len(set(filter(None, dims))) > 1:
+            problem = f"averages vectors of {' and '.join(map(str, dims))} dimensions"
+            self.reading.add(mark, "components", problem, expected="one dimension")
         dim = sum(dims) if component.name in _CONCATENATING and all(dims) else dims[0]
         return Resolved(spec, parts[0].inputs, component.outputs, dim or None, component.kind)
 

@@ -70,7 +70,7 @@ def build_shard(
     chosen = policy or BuildPolicy()
     corrupt: dict[str, str] = {}
     info = place.counters()
-    contents = load(place, opened={}, corrupt=corrupt, purged_seq=info.purged_seq)
+    contents = load(place, place.segments(), opened={}, corrupt=corrupt, purged_seq=info.purged_seq)
     _learn_holes(place, contents, info.last_seq)
     work = _plan(place, contents, chosen, (info.last_seq, force, bool(corrupt)))
     if work is None:

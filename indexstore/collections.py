@@ -44,8 +44,7 @@ class Collections(Store):
 
         Raises:   CollectionNotFoundError: there is none of that name.
         """
-        with self.database.reading() as connection:
-            return read_collection(connection, name)
+        return self.database.read(lambda connection: read_collection(connection, name))
 
     def collections(self) -> list[CollectionInfo]:
         """Return all collections, by name."""

@@ -112,17 +112,17 @@ def embedded(row: LogRow, config: IndexConfig, *, dim: int | None) -> Float32 | 
 
 def load(
     place: Place,
+    infos: Sequence[SegmentInfo],
     *,
     opened: Mapping[str, Segment],
     corrupt: dict[str, str],
     purged_seq: int,
 ) -> Contents:
-    """Open the shard's segments afresh; what cannot be served is read from the log instead.
+    """Open the listed segments afresh; what cannot be served is read from the log instead.
 
     Segments already opened are taken over. Those found corrupt are entered in ``corrupt`` and
     not tried again.
     """
-    infos = place.segments()
     while True:
         chain = coverage((info for info in infos if info.id not in corrupt), place.slots)
         if corrupt and chain.seq(place.slots) < purged_seq:

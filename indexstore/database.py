@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import (
     Connection,
@@ -38,6 +38,8 @@ from indexstore.errors import (
 from indexstore.schema import REVISION
 from indexstore.sql_errors import translated
 from indexstore.turnstile import Turnstile
+
+T = TypeVar("T")
 
 #: A short time-out would let SQLite's unfair waiting reach a caller as "database is locked".
 BUSY_TIMEOUT_S = 30.0
@@ -139,7 +141,7 @@ class Database:
 
     def rows(self, statement: Select[Any], parameters: dict[str, Any]) -> Sequence[Any]:
         """Return all rows of one statement, as they are committed now."""
-        return self._asked(lambda connection: connection.execute(statement, parameters).fetchall())
+        return self.read(lambda connection: connection.execute(statement, parameters).fetchall())
 
     def tuples(self, statement: Select[Any], parameters: dict[str, Any]) -> Sequence[Any]:
         """Return all rows as the driver's own tuples: twice as fast where there are hundreds."""
@@ -148,9 +150,10 @@ class Database:
             with connection.execute(statement, parameters) as result:
                 return list(result.cursor.fetchall())
 
-        return self._asked(ask)
+        return self.read(ask)
 
-    def _asked(self, ask: Callable[[Connection], Sequence[Any]]) -> Sequence[Any]:
+    def read(self, ask: Callable[[Connection], T]) -> T:
+        """Return what ``ask`` reads; it is called again when a server had ended the connection."""
         try:
             with self.reading() as connection:
                 return ask(connection)
@@ -164,9 +167,8 @@ class Database:
     def size_bytes(self) -> int:
         """Return what the database takes on disk."""
         if not self.is_sqlite:
-            with self.reading() as connection:
-                size = connection.scalar(text("SELECT pg_database_size(current_database())"))
-                return int(size or 0)
+            size = text("SELECT pg_database_size(current_database())")
+            return int(self.read(lambda connection: connection.scalar(size)) or 0)
         path = Path(str(self.url.database))
         files = (path, path.with_name(path.name + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())

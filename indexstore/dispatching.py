@@ -65,9 +65,8 @@ class Dispatching(Store):
         """
         moment = time.time() if now is None else now
         parameters = {"of": collection, "now": moment, "limit": limit}
-        with self.database.reading() as connection:
-            if not self._due(connection, parameters):
-                return []  # the common case takes no lock
+        if not self.database.read(lambda connection: self._due(connection, parameters)):
+            return []  # the common case takes no lock
         with self.database.writing() as connection:
             read_collection(connection, collection, lock=True)
             due = self._due(connection, parameters)

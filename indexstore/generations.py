@@ -141,9 +141,12 @@ class Generations(Store):
         """Return the serving generation and the newest that something was learnt for, or 0."""
         query = select(func.max(artefacts.c.generation))
         query = query.where(artefacts.c.collection == bindparam("of"))
-        with self.database.reading() as connection:
+
+        def ask(connection: Connection) -> tuple[int, int]:
             serving = read_collection(connection, collection).generation
             return serving, int(connection.scalar(query, {"of": collection}) or 0)
+
+        return self.database.read(ask)
 
     def shown(self, collection: str) -> int:
         """Return how many documents searches show."""

@@ -33,11 +33,14 @@ class Jobs(Store):
 
         Raises:   JobNotFoundError: there is none of that id.
         """
-        with self.database.reading() as connection:
+
+        def ask(connection: Connection) -> Job:
             row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
             if row is None:
                 raise JobNotFoundError(job_id)
             return job_of(row, job_counts(connection, row))
+
+        return self.database.read(ask)
 
     def jobs(
         self,
@@ -58,10 +61,13 @@ class Jobs(Store):
             query = query.where(jobs.c.state.in_(states))
         if cursor is not None:
             query = query.where(jobs.c.id < decode_cursor(cursor))
-        with self.database.reading() as connection:
+
+        def ask(connection: Connection) -> Page[Job]:
             rows = connection.execute(query).fetchall()
             items = tuple(job_of(row, job_counts(connection, row)) for row in rows[:limit])
-        return Page(items, encode_cursor(items[-1].id) if len(rows) > limit else None)
+            return Page(items, encode_cursor(items[-1].id) if len(rows) > limit else None)
+
+        return self.database.read(ask)
 
     def open_job(
         self,
@@ -130,8 +136,7 @@ class Jobs(Store):
 
         A job is completed when no document failed, failed when all did, else partial.
         """
-        with self.database.reading() as connection:
-            done = [row.id for row in connection.execute(_DONE)]
+        done = [row.id for row in self.database.rows(_DONE, {})]
         closed = []
         for job_id in done:  # a transaction each: a crash or a long list holds nobody up
             with self.database.writing() as connection:

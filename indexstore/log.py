@@ -143,8 +143,7 @@ class Log(Store):
 
         Raises:   CollectionNotFoundError: there is none of that name.
         """
-        with self.database.reading() as connection:
-            return read_collection(connection, collection).last_seq
+        return self.database.read(lambda c: read_collection(c, collection)).last_seq
 
     def _rows(
         self,

@@ -3,7 +3,8 @@
 Only one thread changes it at a time, but for ``look_ahead``, which changes nothing that is shown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from indexstore.contents import Contents, load, opened_ahead
 from indexstore.model import SegmentInfo
@@ -11,6 +12,16 @@ from indexstore.place import Place
 from indexstore.segment import Segment
 
 PAGE_ROWS = 2000  # log rows read at a time
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """What the manifest listed, opened and not taken over yet."""
+
+    beside: Contents | None  # what served then: only that may it take the place of
+    purged_seq: int  # how far the log was purged before the listing
+    listed: Sequence[SegmentInfo]
+    opened: Mapping[str, Segment] = field(default_factory=dict)
 
 
 class Reader:
@@ -22,9 +33,8 @@ class Reader:
         self.corrupt: dict[str, str] = {}  # segments not served, and why
         self.epoch = 0
         self._opened: dict[str, Segment] = {}
-        self._ahead: dict[str, Segment] = {}  # opened, and not taken over yet
+        self._ahead: _Ahead | None = None  # the manifest lists other segments
         self._redundant: frozenset[str] = frozenset()  # listed, but covered by others
-        self._is_outdated = False  # the manifest lists other segments
         self._is_unshown = False  # something was read that ``advance`` has not told of yet
 
     def look_ahead(self) -> None:
@@ -35,29 +45,40 @@ class Reader:
         contents = self.contents
         if contents is None:
             return
-        infos = self.place.segments()
-        if self._has_others(contents, infos):
-            self._ahead |= opened_ahead(self.place, infos, {*self._opened, *self._ahead})
-            self._is_outdated = True
+        found = self._list()
+        if self._has_others(contents, found.listed):
+            ahead = self._ahead
+            before = {} if ahead is None else ahead.opened
+            opened = opened_ahead(self.place, found.listed, {*self._opened, *before})
+            self._ahead = replace(found, opened={**before, **opened})
 
     def advance(self) -> bool:
         """Read manifest and log to their ends; tell whether the contents are others than before."""
         info = self.place.counters()
         self.epoch = info.epoch
         contents = self.contents
-        if contents is None or self._is_outdated or contents.has_missed(info.purged_seq):
-            contents = self._reload(info.purged_seq)
+        ahead = self._ahead
+        if contents is None or contents.has_missed(info.purged_seq):
+            contents = self._reload(self._list())
+        elif ahead is not None and ahead.beside is contents:
+            # What is listed since is left for the next look: nobody shall wait for a download.
+            contents = self._reload(ahead)
         elif info.last_seq <= contents.cursor and not self._is_unshown:
             return False  # most looks find nothing new: one small read instead of three
         while not self._read_log(contents):
-            contents = self._reload(self.place.counters().purged_seq)
+            contents = self._reload(self._list())
         is_new, self._is_unshown = self._is_unshown, False
         return is_new
 
     def close(self) -> None:
         """Let go of the segments."""
         self.contents = None
-        self._opened, self._ahead = {}, {}
+        self._opened, self._ahead = {}, None
+
+    def _list(self) -> _Ahead:
+        """Return what the manifest lists now."""
+        beside, purged_seq = self.contents, self.place.counters().purged_seq
+        return _Ahead(beside, purged_seq, self.place.segments())
 
     def _has_others(self, contents: Contents, infos: Iterable[SegmentInfo]) -> bool:
         """Tell whether the manifest lists other segments than those that serve."""
@@ -65,18 +86,21 @@ class Reader:
         listed = {info.id for info in infos}
         return not listed <= known | self._redundant or not known <= listed | set(self.corrupt)
 
-    def _reload(self, purged_seq: int) -> Contents:
-        listed = {info.id for info in self.place.segments()}
+    def _reload(self, found: _Ahead) -> Contents:
+        ahead = self._ahead
+        opened = {**self._opened, **found.opened, **({} if ahead is None else ahead.opened)}
+        listed = {info.id for info in found.listed}
         self.corrupt = {i: why for i, why in self.corrupt.items() if i in listed}
         contents = load(
             self.place,
-            opened={**self._opened, **self._ahead},
+            found.listed,
+            opened=opened,
             corrupt=self.corrupt,
-            purged_seq=purged_seq,
+            purged_seq=found.purged_seq,
         )
-        self._is_outdated = False
         self._opened = {segment.info.id: segment for segment in contents.segments}
-        self._ahead = {}
+        if self._ahead is ahead:
+            self._ahead = None
         self._redundant = frozenset(listed - set(self._opened) - set(self.corrupt))
         self.contents, self._is_unshown = contents, True
         return contents

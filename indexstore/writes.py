@@ -140,8 +140,7 @@ class Writes(Store):
         return Deletion(token, tuple(deleted))
 
     def _current_version(self, collection: str) -> int:
-        with self.database.reading() as connection:
-            return read_collection(connection, collection).last_version
+        return self.database.read(lambda c: read_collection(c, collection)).last_version
 
     def _delete(
         self,

@@ -16,8 +16,10 @@ from typing import Any, Protocol
 from celery import signals
 
 from compose.wire import names
+from indexstore.errors import EngineError, FingerprintMismatchError, PluginFileError
 from workers import metrics
 from workers.build.housekeeping import Housekeeper
+from workers.errors import ComponentError
 from workers.heartbeat import Heartbeat
 from workers.holding import Holder
 from workers.index.dispatcher import Dispatcher
@@ -37,6 +39,9 @@ class _Service(Protocol):
 
 
 logger = logging.getLogger(__name__)
+
+#: What no second start can mend.
+_FAULTS_OF_THE_FLOW = (ComponentError, EngineError, FingerprintMismatchError, PluginFileError)
 
 _services: list[_Service] = []
 
@@ -67,13 +72,23 @@ def _load_or_exit() -> None:
         state.load_components()
         if names.REDUCE_QUEUE in state.queues:
             prepare()
+        if names.BUILD_QUEUE in state.queues:
+            state.check_indexes()
         state.open_store()
         if state.shards_here():
             serving()
+    except _FAULTS_OF_THE_FLOW as error:  # their words say more than our traceback
+        _say(error)
+        sys.exit(names.MISCONFIGURED)
     except Exception as error:
         logger.exception("the worker cannot start")
-        print(f"gnes: this worker cannot start: {error}", file=sys.stderr, flush=True)  # noqa: T201  # logging may not be set up yet
+        _say(error)
         sys.exit(3)
+
+
+def _say(error: Exception) -> None:
+    """Tell the supervisor, and whoever reads along; logging may not be set up yet."""
+    print(f"{names.CANNOT_START}{error}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 @signals.worker_ready.connect
@@ -81,7 +96,7 @@ def start_services(sender: Any = None, **_: Any) -> None:
     """Start the threads beside the tasks, and say what the worker serves."""
     state = runtime()
     node = getattr(sender, "hostname", None) or f"worker-{os.getpid()}"
-    heartbeat = Heartbeat(node, state, lambda: serving().describe() if state.shards_here() else ())
+    heartbeat = Heartbeat(node, state, serving() if state.shards_here() else None)
     _services.append(heartbeat)
     if str(state.settings["broker_url"]).startswith(("redis", "valkey")):
         _services.append(Holder(sender, state))

@@ -38,12 +38,15 @@ def describe(cls: type[Component]) -> dict[str, Any]:
         "dim": _dim(cls),
         "options": [_option(cls, option) for option in options_of(cls)],
     }
+    if cls.former_options:
+        entry["former_options"] = dict(cls.former_options)
     if cls.outputs:
         entry["outputs"] = list(cls.outputs)
     if issubclass(cls, Trainable) and "components" not in {o.name for o in options_of(cls)}:
         entry["learns"] = True
-    if issubclass(cls, Encoder) and cls.metric:
-        entry["metric"] = cls.metric
+    if issubclass(cls, Encoder):
+        said = {"metric": cls.metric, "keeps_dim": cls.keeps_dim, "takes_dim": dict(cls.takes_dim)}
+        entry |= {name: value for name, value in said.items() if value}
     return entry
 
 
@@ -66,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if is_fresh else 1
 
 
-def _dim(cls: type[Component]) -> int | dict[str, str] | None:
+def _dim(cls: type[Component]) -> int | dict[str, Any] | None:
     """Return the fixed dimension, the option that holds it, or None: known only when running."""
     if not issubclass(cls, Encoder):
         return None
@@ -74,7 +77,10 @@ def _dim(cls: type[Component]) -> int | dict[str, str] | None:
     if isinstance(fixed, int) and fixed > 0:
         return fixed
     options = {option.name for option in options_of(cls)}
-    return {"option": cls.dim_option} if cls.dim_option in options else None
+    if cls.dim_option not in options:
+        return None
+    doubling = {"doubling": list(cls.dim_doubling)} if cls.dim_doubling else {}
+    return {"option": cls.dim_option, **doubling}
 
 
 def _option(cls: type[Component], option: Option) -> dict[str, Any]:

@@ -281,6 +281,13 @@ class Encoder(Component):
     inputs: ClassVar[tuple[Input, ...]] = ("text",)
     dim_option: ClassVar[str] = "dim"
     dim: int = 0
+    dim_doubling: ClassVar[tuple[str, ...]] = ()
+    """Values of options that make vectors twice as long as ``dim_option`` says."""
+    keeps_dim: ClassVar[bool] = False
+    """Whether the vectors it makes of others are as long as those."""
+    takes_dim: ClassVar[Mapping[str, str]] = {}
+    """What an encoder of vectors asks of their length, checked with the flow: {"over": option} or
+    {"multiple of": option}."""
     dtype: str = "float32"
     metric: ClassVar[Literal["", "bytes", "bits", "buckets"]] = ""
     """How its codes must be compared: by equal bytes, by bits, by bits in buckets; "" if none."""

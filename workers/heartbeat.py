@@ -10,15 +10,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from redis.exceptions import RedisError
 
 from compose.wire import presence, tallies
 from compose.wire.presence import Announcement
 from workers.runtime import VERSION, InHand, Runtime
+from workers.search.serving import Serving
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +28,11 @@ _LEAST_GAP_S = 0.05  # news are announced at once, but no more often than this
 class Heartbeat(threading.Thread):
     """Announces the worker at a steady pace, and at once when something changed."""
 
-    def __init__(
-        self, node: str, state: Runtime, shards: Callable[[], Sequence[Mapping[str, Any]]]
-    ) -> None:
+    def __init__(self, node: str, state: Runtime, serving: Serving | None) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._node = node
         self._state = state
-        self._shards = shards
+        self._serving = serving
         self._news = threading.Event()
         self._stopping = threading.Event()
         self._told: InHand | None = None
@@ -93,6 +90,7 @@ class Heartbeat(threading.Thread):
     def _announcement(self) -> Announcement:
         state = self._state
         task = self._told = state.in_hand
+        serving = self._serving
         return Announcement(
             node=self._node,
             host=socket.gethostname(),
@@ -104,7 +102,8 @@ class Heartbeat(threading.Thread):
             in_hand=() if task is None else (task.task_id, task.queue, task.since),
             fingerprint=state.plan.fingerprint,
             rss_bytes=_rss_bytes(),
-            shards=tuple(self._shards()),
+            shards=() if serving is None else tuple(serving.describe()),
+            layouts=() if serving is None else tuple(serving.layouts()),
             sent_at=time.time(),
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union
 
+from compose.gnes import GNES_VALUES
 from workers.component import Component
 from workers.errors import OptionError
 
@@ -68,8 +69,15 @@ def option_docs(cls: type[Component]) -> dict[str, str]:
 def with_present_names(cls: type[Component], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options under their present names; what GNES knew and nobody needs is left out."""
     former = cls.former_options
-    present = {former.get(name, name): value for name, value in given.items()}
+    present = {
+        former.get(name, name): _present_value(value) if name in former else value
+        for name, value in given.items()
+    }
     return {name: value for name, value in present.items() if name is not None}
+
+
+def _present_value(value: Any) -> Any:
+    return GNES_VALUES.get(value, value) if isinstance(value, str) else value
 
 
 def check_options(cls: type[Component], given: Mapping[str, Any]) -> None:

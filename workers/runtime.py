@@ -28,6 +28,7 @@ from compose.wire import names
 from compose.wire.messages import Target
 from indexstore.blobs import Blobs
 from indexstore.cache import EmbeddingCache
+from indexstore.engines import registry as engines
 from indexstore.errors import IndexStoreError
 from indexstore.generations import Generations
 from indexstore.layouts import Layout, Layouts
@@ -222,6 +223,17 @@ class Runtime:
             shards=max(declared.values(), default=1),
         )
         self.layouts.declare(self.collection, declared)
+
+    def check_indexes(self) -> None:
+        """Make each index's engine once, empty: what cannot be is told before a segment is due.
+
+        Raises: EngineError, PluginFileError.
+        """
+        for index in self.plan.indexes:
+            if index.kind == "text":
+                engines.text_engine(index_config(index))
+            elif index.dim:
+                engines.create(index_config(index), dim=index.dim).check()
 
     def _queues_of_stages(self) -> set[str]:
         return {stage.queue for stage in self.plan.stages}

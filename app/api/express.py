@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app import tracing
 from app.api.problems import Problem, of_dispatch, of_store, respond
 from app.api.search import router, search
 from app.dispatch.errors import DispatchError
@@ -29,6 +30,7 @@ class Express:
             await self.app(scope, receive, send)
             return
         scope["route"] = _ROUTE
+        tracing.name_request("POST", _ROUTE.path)
         try:
             response = await search(Request(scope, receive), self.collection)
         except Problem as problem:

@@ -44,6 +44,7 @@ from app.api.schemas.search import BatchBody, RecommendBody, SearchBody
 from app.api.version import VERSION
 from app.dispatch import Dispatch
 from app.settings import Settings, settings
+from app.tracing import Tracing
 from compose.plan import Plan
 from compose.planning import load_plan
 from indexstore.layouts import Layouts
@@ -71,6 +72,7 @@ def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
     """
     config = config or settings()
     house = House(config, plan or load_plan(config.flow))
+    tracing = Tracing(config.otel_endpoint)
     app = FastAPI(
         title="GNES on Celery",
         version=VERSION,
@@ -78,9 +80,11 @@ def create(config: Settings | None = None, plan: Plan | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
+        telemetry=tracing.telemetry(),
     )
     app.state.house = house
     app.state.gallery = previews.Gallery()
+    app.state.tracing = tracing
     app.state.metrics = Metrics(house.plan.collection, config.metrics_dir)
     for resource in RESOURCES:
         app.include_router(resource.router)
@@ -135,6 +139,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         house.opened = None
         await dispatch.stop()
+        await to_thread.run_sync(app.state.tracing.close)
 
 
 def _open_ledger(config: Settings, plan: Plan) -> Ledger:

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
+from app import tracing
 from app.dispatch.errors import DeadlineError, DispatchError, StageError
 from indexstore.errors import IndexStoreError
 
@@ -140,9 +141,9 @@ def request_id_of(scope: Scope) -> str:
 
 def respond(problem: Problem, scope: Scope) -> Response:
     """Render a problem as the answer to the request of this scope."""
-    document = problem.document(
-        instance=str(scope.get("path", "")), request_id=request_id_of(scope)
-    )
+    request_id = request_id_of(scope)
+    document = problem.document(instance=str(scope.get("path", "")), request_id=request_id)
+    tracing.note_problem(problem.code, request_id=request_id, members=problem.members)
     return Response(
         orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY),
         status_code=problem.status,

@@ -24,7 +24,7 @@ from app.api.schemas.search import (
     SearchResult,
 )
 from app.api.waiting import WhileConnected
-from app.dispatch import SearchQuery
+from app.dispatch import SearchAnswer, SearchQuery
 from app.dispatch.errors import DispatchError
 from indexstore.errors import IndexStoreError
 
@@ -111,12 +111,22 @@ async def found(request: Request, query: SearchQuery) -> dict[str, Any]:
     """Return the answer to a query, ready to be rendered."""
     got = await house_of(request).dispatch.search(query)
     request.app.state.metrics.searched(got)
+    request.app.state.tracing.searched(got.spans)
     result = {
         "hits": orjson.Fragment(got.hits_json),  # rendered by the reduce worker already
         "coverage": got.coverage,
         "took_ms": got.took_ms,
     }
-    return result if got.trace is None else {**result, "trace": got.trace}
+    return {**result, "trace": _trace(got)} if query.trace else result
+
+
+def _trace(got: SearchAnswer) -> dict[str, Any]:
+    """Return where a query's time went."""
+    stages = [
+        {"stage": stage, "queue_ms": round(1e3 * waited, 3), "work_ms": round(1e3 * worked, 3)}
+        for stage, waited, worked in got.spans
+    ]
+    return {"batch": got.batch, "stages": stages}
 
 
 async def _complete(body: SearchBody, query: SearchQuery, house: House) -> SearchQuery:

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from app.cli.common import JsonOption, console, emit
-from app.settings import settings
+from app.settings import settings, variable_of
 
 cli = typer.Typer(no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def show_config(*, as_json: JsonOption = False) -> None:
     def show() -> None:
         table = Table("variable", "value", box=None)
         for name, value in _flat(values):
-            table.add_row(f"GNES_{name.upper()}", str(value))
+            table.add_row(variable_of(name), str(value))
         console.print(table)
 
     emit(values, as_json=as_json, show=show)

@@ -37,7 +37,7 @@ from app.supervisor.supervisor import GRACE_S
 from app.supervisor.undertaker import wait_until
 
 STOP_S = 3 * GRACE_S
-FlowArgument = Annotated[Path | None, typer.Argument(help="Flow file [flows/text.yml].")]
+FlowArgument = Annotated[Path | None, typer.Argument(help="Flow file; flows/text.yml by default.")]
 
 
 def add_to(cli: typer.Typer) -> None:

@@ -27,7 +27,9 @@ def add_to(cli: typer.Typer) -> None:
 
 
 def compose(
-    flow: Annotated[Path | None, typer.Argument(help="Flow file [flows/text.yml].")] = None,
+    flow: Annotated[
+        Path | None, typer.Argument(help="Flow file; flows/text.yml by default.")
+    ] = None,
     *,
     to: Annotated[str, typer.Option("--to", help=f"What to render: {', '.join(TARGETS)}.")],
 ) -> None:
@@ -108,7 +110,7 @@ def _page(component: Component) -> Group:
     table = Table("option", "type", "default", "what", box=None, padding=(0, 2))
     for option in component.options:
         default = "(required)" if option.required else str(option.default)
-        table.add_row(option.name, escape(option.type), escape(default), escape(option.doc))
+        table.add_row(option.name, escape(option.words), escape(default), escape(option.doc))
     head = f"[bold]{component.name}[/] ({component.kind})  {escape(component.summary)}"
     return Group(head, *lines, *([table] if component.options else []), "")
 

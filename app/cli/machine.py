@@ -3,17 +3,20 @@
 import importlib.util
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import redis
 import typer
 from rich.table import Table
 
+from app import tracing
 from app.cli.common import DataDirOption, JsonOption, console, emit, size_of
 from app.settings import Settings
 from app.supervisor.deployment import DataFolder
@@ -78,6 +81,8 @@ def findings(config: Settings) -> Iterator[Finding]:
         yield _database(config)
     if not config.blob_url.startswith("file:"):
         yield _try("blobs", lambda: look_at(config.blob_url), "GNES_BLOB_URL")
+    if config.otel_endpoint:
+        yield _collector(config.otel_endpoint)
 
 
 def _package(name: str) -> Finding:
@@ -158,6 +163,16 @@ def _database(config: Settings) -> Finding:
             database.close()
 
     return _try("database", ask, "GNES_DATABASE_URL")
+
+
+def _collector(endpoint: str) -> Finding:
+    def ask() -> None:
+        tracing.check(endpoint)
+        place = urlsplit(endpoint)
+        port = place.port or (443 if place.scheme == "https" else 80)
+        socket.create_connection((str(place.hostname), port), timeout=2).close()
+
+    return _try("spans", ask, "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 def _try(what: str, question: Callable[[], object], variable: str) -> Finding:

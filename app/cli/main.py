@@ -26,6 +26,7 @@ from app.cli import (
 )
 from app.cli.common import ExitCode, UsageFaultError, console, errors
 from app.client import ClientError
+from app.settings import PREFIX, Settings
 from app.supervisor.errors import SupervisorError
 from compose.errors import FlowError
 from indexstore.errors import IndexStoreError
@@ -92,8 +93,11 @@ def main() -> NoReturn:
 
 def _setting_fault(fault: object) -> str:
     entry = fault if isinstance(fault, dict) else {}
-    name = "__".join(str(part) for part in entry.get("loc", ())).upper()
-    return f"GNES_{name}: {entry.get('msg')} (it is {entry.get('input')!r})"
+    place = [str(part) for part in entry.get("loc", ())]
+    prefix = PREFIX if place and place[0] in Settings.model_fields else ""  # others' own names
+    name = "__".join(place).upper()
+    reason = str(entry.get("msg")).removeprefix("Value error, ")
+    return f"{prefix}{name}: {reason} (it is {entry.get('input')!r})"
 
 
 def _fail(message: str, code: int) -> NoReturn:

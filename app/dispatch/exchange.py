@@ -114,16 +114,28 @@ class Conversation(Generic[Q]):
     async def replied(self, until: float) -> Reply | None:
         """Return the reply; None when it has not come ``until`` that time (epoch seconds).
 
+        One that is outdated, for a shard had moved on, counts only when no better one comes.
+
         Raises:
             NotReadyError: the broker does not answer.
         """
-        resends = 0
-        while (reply := await within(self.reply, min(_LOOK_S, until - time.time()))) is None:
+        resends, outdated = 0, None
+        while True:
+            reply = await within(self.reply, min(_LOOK_S, until - time.time()))
+            if reply is not None and not (reply.is_outdated and resends < _RESENDS):
+                return reply
+            if reply is not None:
+                outdated = reply
+                # By then whoever serves the shard now has told so.
+                await asyncio.sleep(min(_LOOK_S, max(0.0, until - time.time())))
             if time.time() >= until:
-                return None
-            if resends < _RESENDS and not self._crew <= self._way.crew(self.question):
+                return outdated
+            if resends < _RESENDS and (reply is not None or self._has_lost_somebody()):
                 resends += self._ask_again()
-        return reply
+
+    def _has_lost_somebody(self) -> bool:
+        """Tell whether a process is gone that may have had the question in its hands."""
+        return not self._crew <= self._way.crew(self.question)
 
     def _ask_again(self) -> bool:
         """Ask those who are there now; tell whether anybody is."""
@@ -131,6 +143,8 @@ class Conversation(Generic[Q]):
         if fresh is None:
             return False  # nobody is there to answer; somebody may come in time
         self.question = fresh
+        if self.reply.done():
+            self.reply = asyncio.get_running_loop().create_future()
         self._expected.enter_context(self._exchange.expect(fresh.batch_id, self.reply))
         self._crew = self._way.crew(fresh)
         self._exchange.post(self._way, fresh, self.reply)

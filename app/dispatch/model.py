@@ -58,7 +58,8 @@ class SearchAnswer:
     hits_json: bytes
     coverage: Mapping[str, Any]
     took_ms: float
-    trace: Mapping[str, Any] | None = None
+    spans: tuple[tuple[str, float, float], ...] = ()  # stage, seconds in its queue, seconds of work
+    batch: int = 1  # queries that travelled together
 
 
 @dataclass(frozen=True, slots=True)

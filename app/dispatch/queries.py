@@ -355,17 +355,8 @@ def _answers(
     return [
         StageError("preprocess", failures[query], 422)
         if query in failures
-        else SearchAnswer(hits, coverage, took_ms, _trace(queries[query], reply, len(queries)))
+        else SearchAnswer(
+            hits, coverage, took_ms, (*queries[query].spans, *reply.spans), len(queries)
+        )
         for query, hits in enumerate(reply.hits)
     ]
-
-
-def _trace(query: SearchQuery, reply: Reply, batch: int) -> dict[str, Any] | None:
-    """Return where a query's time went, if it was asked."""
-    if not query.trace:
-        return None
-    stages = [
-        {"stage": stage, "queue_ms": round(1e3 * waited, 3), "work_ms": round(1e3 * worked, 3)}
-        for stage, waited, worked in (*query.spans, *reply.spans)
-    ]
-    return {"batch": batch, "stages": stages}

@@ -136,6 +136,19 @@ class StartFailedError(SupervisorError):
         return f"the process {self.name} cannot run, {self.outcome}. Its last words:\n{self.log}"
 
 
+class MisconfiguredError(SupervisorError):
+    """A worker found a fault in the flow that only its components could see."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name, self.reason = name, reason
+
+    def __str__(self) -> str:
+        return f"the flow cannot run, as its process {self.name} found: {self.reason}"
+
+
 class NotReadyError(SupervisorError):
     """The deployment runs, but was not ready in the time given."""
 

@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,10 +19,17 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from app import tracing
 from app.settings import REPOSITORY, Settings
 from app.supervisor.broker import EmbeddedBroker
 from app.supervisor.deployment import DataFolder, DeploymentState, make_scratch
-from app.supervisor.errors import AddressError, FlowFileError, PortInUseError, StartFailedError
+from app.supervisor.errors import (
+    AddressError,
+    FlowFileError,
+    MisconfiguredError,
+    PortInUseError,
+    StartFailedError,
+)
 from app.supervisor.fleet import Fleet
 from app.supervisor.logs import Screen, tail
 from app.supervisor.process import ProcessSpec
@@ -31,7 +38,7 @@ from app.supervisor.supervisor import Supervisor
 from compose.plan import Plan
 from compose.planning import load_plan
 from compose.render.procfile import procfile
-from compose.wire import presence
+from compose.wire import names, presence
 from indexstore.errors import IndexStoreError
 from indexstore.filesystems import look_at
 from indexstore.migrations import migrate
@@ -76,6 +83,7 @@ class Launch:
             self._config = self._config.model_copy(update={"port": flow.port})
         with self._held_folder() as lock:
             check_address(self._config.host, self._config.port)
+            tracing.check(self._config.otel_endpoint)
             migrate(self._config.database_url)
             look_at(self._config.blob_url)
             self._shards = Shards.declare(self._config.database_url, flow)
@@ -187,8 +195,10 @@ class Launch:
     def _tick(self) -> bool:
         """Look whether the deployment has become ready, until it has; follow its shards."""
         self._follow_shards()
-        if not self._is_ready and time.monotonic() - self._probed_at > PROBE_S:
-            self._give_up_on_the_hopeless()
+        if self._is_ready:
+            return True
+        self._give_up_on_the_hopeless()
+        if time.monotonic() - self._probed_at > PROBE_S:
             self._is_ready = answers(f"{url_of(self._config.host, self._config.port)}/readyz")
             self._probed_at = time.monotonic()
             if self._is_ready:
@@ -205,6 +215,8 @@ class Launch:
 
     def _give_up_on_the_hopeless(self) -> None:
         for child in self._supervisor.children():
+            if child.exit_status == names.MISCONFIGURED:
+                raise MisconfiguredError(child.spec.name, reason_in(tail(child.log_path, 200)))
             if child.restarts >= GIVE_UP_DEATHS:
                 words = "\n".join(f"    {line}" for line in tail(child.log_path, 12))
                 raise StartFailedError(child.spec.name, child.outcome, words)
@@ -219,6 +231,12 @@ def plan_at(path: Path) -> Plan:
         return load_plan(path)
     except OSError as error:
         raise FlowFileError(path, error.strerror or str(error)) from error
+
+
+def reason_in(lines: Sequence[str]) -> str:
+    """Return why a worker cannot start, by its last words in its log."""
+    said = "\n".join(lines).rpartition(names.CANNOT_START)[2]
+    return said.partition("\n[supervisor] ")[0].strip()
 
 
 def check_address(host: str, port: int) -> None:

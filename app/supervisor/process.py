@@ -63,6 +63,7 @@ class Child:
         self.restarts = 0
         self.quick_deaths = 0
         self.outcome = ""
+        self.exit_status: int | None = None
         self.due_at: float | None = 0.0
         self.retiring = False
         self._log = RotatingLog(log)
@@ -171,6 +172,7 @@ class Child:
             pass
         process.stdout.close()
         lived_s = time.monotonic() - self._started
+        self.exit_status = process.returncode
         self.outcome = f"{describe(process.returncode)} after {lived_s:.1f} s"
         self._process, self._started_at = None, None
         if not self.retiring:

@@ -33,7 +33,8 @@ _USAGE = """#
 #   docker compose up --scale encode=3
 #
 # GNES_API_KEY and GNES_READ_ONLY_API_KEY are handed on when set; without them anyone who reaches
-# the port may write. Scaled services have no ports and no names of their own.
+# the port may write. So is OTEL_EXPORTER_OTLP_ENDPOINT, with GNES_DOCKERFILE=Dockerfile.full: that
+# image has what sends spans. Scaled services have no ports and no names of their own.
 """
 
 
@@ -74,6 +75,7 @@ def _base(source: str) -> dict[str, Any]:
             "GNES_DATABASE_URL": database,
             "GNES_API_KEY": None,
             "GNES_READ_ONLY_API_KEY": None,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": None,
         },
         "volumes": [
             f"{folder if folder.startswith(('.', '/')) else './' + folder}:{FLOW_DIR}:ro",

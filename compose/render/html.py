@@ -14,14 +14,18 @@ from compose.render.kubernetes import kubernetes
 from compose.render.mermaid import mermaid
 from compose.render.procfile import procfile
 from compose.render.shell import shell
-from compose.render.svg import svg
+from compose.render.svg import in_cell, svg
 from compose.render.swarm import swarm
 
 _STYLE = """
 :root { color-scheme: light dark; font-family: system-ui, sans-serif; line-height: 1.5 }
 body { margin: 0 auto; max-width: 75rem; padding: 1rem }
-figure { margin: 0 0 1rem; overflow-x: auto; background: #fff; border: 1px solid #8884;
-  border-radius: .5rem; padding: .5rem }
+h1 { font-size: 1.5rem }
+figure { margin: 0 0 1rem; background: #fff; border: 1px solid #8884; border-radius: .5rem;
+  padding: .5rem }
+figure svg { display: block; margin: auto }
+.down { display: none }
+@media (max-width: 40rem) { .across { display: none } .down { display: block } }
 details { border: 1px solid #8884; border-radius: .5rem; margin: .5rem 0; padding: .5rem 1rem }
 summary { cursor: pointer; font-weight: 600 }
 pre { overflow-x: auto; font-size: .85rem; padding: .75rem; background: #8881;
@@ -48,7 +52,8 @@ def html(flow: Flow, plan: Plan, *, source: str = "flow.yml", left_right: bool =
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
-        f"<figure>{svg(flow)}</figure>\n<main>\n{cards}</main>\n"
+        f'<figure class="across">{in_cell(svg(flow))}</figure>\n'
+        f'<figure class="down">{in_cell(svg(flow, down=True))}</figure>\n<main>\n{cards}</main>\n'
         f"<script>{_SCRIPT}</script>\n</body>\n</html>\n"
     )
 

@@ -16,6 +16,7 @@ _WIDTH, _LINE, _PADDING, _ALONG, _ACROSS, _MARGIN, _LANE = 150, 16, 10, 70, 22, 
 _NARROW, _ALONG_DOWN = 142, 46
 _LETTERS = {_WIDTH: 20, _NARROW: 18}
 _ROUND = 10
+_READABLE = 0.75  # of their size at which the letters can still be read
 _INK, _ARROW = "#1c1c1c", "#607080"
 
 Point = tuple[float, float]
@@ -48,10 +49,18 @@ def svg(flow: Flow, *, down: bool = False) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{title}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
         f'font-family="system-ui, sans-serif" font-size="12"><title>{title}</title>'
-        '<defs><marker id="gnes-tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" '
+        f'<defs><marker id="{sheet.tip}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" '
         f'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="{_ARROW}"/></marker></defs>'
         f"{arrows}{boxes}</svg>\n"
     )
+
+
+def in_cell(drawing: str) -> str:
+    """Return a drawing as HTML for a place of any width: it shrinks a little, then scrolls."""
+    least = _READABLE * int(drawing.partition(' width="')[2].partition('"')[0])
+    style = f"max-width:100%;min-width:{least:.0f}px;height:auto"
+    sized = drawing.replace("<svg ", f'<svg style="{style}" ', 1)
+    return f'<div style="overflow-x:auto">{sized}</div>'
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,11 @@ class _Sheet:
             f'rx="{radius:.0f}" fill="{fill}" stroke="{line}" stroke-width="1.5"/>{texts}</g>'
         )
 
+    @property
+    def tip(self) -> str:
+        """The id of its arrow heads: a page may hold both drawings, and show one."""
+        return "gnes-tip-down" if self.down else "gnes-tip"
+
     def arrow(self, arrow: Arrow) -> str:
         """Return a line from box to box, or along the lane back to the frontend."""
         source, target = self.places[arrow.source], self.places[arrow.target]
@@ -121,7 +135,7 @@ class _Sheet:
             path = self._back(source, target, is_alone=self.columns[arrow.source] == 1)
         return (
             f'<path d="{path}" fill="none" stroke="{_ARROW}" stroke-width="1.2"{dash} '
-            f'marker-end="url(#gnes-tip)"><title>{escape(arrow.label)}</title></path>'
+            f'marker-end="url(#{self.tip})"><title>{escape(arrow.label)}</title></path>'
         )
 
     def _forth(self, source: _Place, target: _Place) -> str:

@@ -138,6 +138,7 @@ class ShardPart(Message):
     index: int
     shard: int
     error: str | None = None
+    is_elsewhere: bool = False  # generation or layout have changed since: to be asked again
     counts: NDArray[np.int32] | None = None
     doc_ids: tuple[str, ...] = ()
     versions: NDArray[np.int64] | None = None
@@ -182,6 +183,7 @@ class Reply(Message):
     shards_total: int = 0
     shards_ok: int = 0
     errors: tuple[str, ...] = ()
+    is_outdated: bool = False  # a shard that was asked is elsewhere by now: to be asked again
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     weights: NDArray[np.float32] | None = None  # of the embeddings' rows
     parts: tuple[Any, ...] = ()  # what each shard said to an inspection, or a media task brought

@@ -29,6 +29,11 @@ REDUCE_QUEUE: Final = "reduce"
 INDEX_QUEUE: Final = "index"
 BUILD_QUEUE: Final = "build"
 
+#: How a worker's process ends whose flow is at fault, so that to start it again is in vain (the
+#: EX_CONFIG of sysexits.h), and what its last words begin with.
+MISCONFIGURED: Final = 78
+CANNOT_START: Final = "gnes: this worker cannot start: "
+
 PRESENCE_NODES: Final = "gnes:presence"
 
 

@@ -28,9 +28,11 @@ class Announcement(Message):
     """What a worker says of itself.
 
     ``shards`` holds a mapping a shard served: index, shard, of (how many), serves (or shall, when
-    each of its layout is ready), layout_epoch, applied_seq, documents, chunks, delta_rows,
-    segments, generation, ready. ``in_hand`` is the task at work: its id, its queue, and when it
-    was begun. ``sent_at`` tells how old the news is. Times are seconds since the epoch.
+    each of its layout is ready), applied_seq, documents, chunks, delta_rows, segments, generation,
+    ready. ``layouts`` holds, of each index of the flow, how many shards serve it by what the worker
+    has read, and the epoch since which they do; of search workers only. ``in_hand`` is the task at
+    work: its id, its queue, and when it was begun. ``sent_at`` tells how old the news is. Times are
+    seconds since the epoch.
     """
 
     node: str
@@ -45,6 +47,7 @@ class Announcement(Message):
     rss_bytes: int = 0
     details: Mapping[str, Any] = field(default_factory=dict)
     shards: Sequence[Mapping[str, Any]] = ()
+    layouts: Sequence[tuple[int, int]] = ()
     sent_at: float = 0.0
 
     @property
@@ -192,7 +195,11 @@ class Directory:
         return [(index, shard, of) for shard in range(of)]
 
     def _note_layouts(self) -> None:
-        """Note how many shards serve each index: what workers told since its last change."""
+        """Note how many shards serve each index: what workers told since its last change.
+
+        The first who knows of a change is believed, whatever it serves itself: a worker may have
+        let go of a shard of the old layout before any of the new one has noticed.
+        """
         rows = [shard for worker in self.workers for shard in worker.shards]
         newest = dict.fromkeys(self.serving_shards, -1)
         for index in self.serving_shards:
@@ -200,10 +207,11 @@ class Directory:
                 (row["of"] for row in rows if row["index"] == index),
                 default=self.serving_shards[index],
             )
-        for row in rows:
-            if row["serves"] and row["layout_epoch"] > newest.get(row["index"], sys.maxsize):
-                newest[row["index"]] = row["layout_epoch"]
-                self.serving_shards[row["index"]] = row["of"]
+        for worker in self.workers:
+            for index, (shards, epoch) in enumerate(worker.layouts):
+                if epoch > newest.get(index, sys.maxsize):
+                    newest[index] = epoch
+                    self.serving_shards[index] = shards
 
     def generation(self) -> int:
         """Return the generation that every shard can be asked in; 0 while none is announced.

@@ -1,6 +1,7 @@
 """What components count, such as texts that were cut: from the workers to the front end.
 
-One hash in the store of announcements, a field a stage and thing. Nothing here is durable: a wiped
+One hash in the store of announcements, a field a stage and thing: the page of a collection tells
+it, of workers on all machines, whether or not anybody runs Prometheus. Nothing is durable: a wiped
 store begins at nought again, as a counter of Prometheus may.
 """
 

@@ -65,6 +65,9 @@ class Engine(ABC):
         self.dim, self.metric = dim, metric
         self.options = {**self.OPTIONS, **options}
 
+    def check(self) -> None:  # noqa: B027  (a hook: most engines have made sure by now)
+        """Raise EngineError where these options make no index; quick, a worker starts with it."""
+
     @property
     @abstractmethod
     def count(self) -> int:

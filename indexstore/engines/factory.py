@@ -39,6 +39,10 @@ class FactoryEngine(Engine):
         """How many rows were built in."""
         return int(self._index.ntotal)
 
+    def check(self) -> None:
+        """Have faiss read its description."""
+        self._made(self.options["factory"])
+
     def build(self, rows: Vectors, path: Path) -> None:
         """Train on a sample, add all, write."""
         use_thread_budget()

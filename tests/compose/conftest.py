@@ -42,11 +42,12 @@ COMPONENTS = (
         "encoder", "ConcatEncoder", inputs=("text",),
         options=(Option("components", "list of a component of kind encoder", required=True),),
     ),
-    Component("encoder", "Normalizer", inputs=("embedding",)),
+    Component("encoder", "Normalizer", inputs=("embedding",), keeps_dim=True),
     Component("reducer", "avg"),
     Component(
         "score", "WeightedChunk", ("WeightedChunkScoreFn",),
         options=(Option("mode", "text", "multiply"),),
+        former_options={"score_mode": "mode"},
     ),
     Component(
         "score", "Combined",

@@ -203,8 +203,36 @@ def test_branches_are_keywords() -> None:
 
 
 def test_notebooks_show_the_drawing() -> None:
-    """A flow at the end of a cell is its picture."""
-    assert text_flow()._repr_html_().startswith("<svg ")
+    """A flow that ends a cell is its picture, no wider than the cell unless it would be tiny."""
+    shown = text_flow()._repr_html_()
+
+    width = int(shown.partition(' width="')[2].partition('"')[0])
+    assert f'<svg style="max-width:100%;min-width:{0.75 * width:.0f}px;height:auto"' in shown
+
+
+def test_notebooks_show_the_faults_of_what_cannot_be_drawn() -> None:
+    """A cell ends with what is wrong, as text, not with a trace of calls."""
+    shown = Flow("demo").add("Encoder", uses="<MinLM>")._repr_html_()
+
+    assert shown.startswith("<pre>demo: Encoder0.uses: &#x27;&lt;MinLM&gt;&#x27; is unknown")
+
+
+def test_faults_name_the_steps_of_a_flow_that_has_no_file() -> None:
+    """All at once, each with its step and key; nobody has seen the YAML and its lines."""
+    flow = Flow("demo", settings={"scroe": {"op": "sum"}}, port=0)
+    flow = flow.add("Preprocessor").add("Encoder", uses="MiniLM", with_={"dmi": 3})
+    flow = flow.add("Indexer", name="vectors", uses="hnws")
+
+    with pytest.raises(FlowError) as caught:
+        flow.build()
+
+    assert [str(fault).partition(";")[0] for fault in caught.value.faults] == [
+        "demo: port: 0 does not fit",
+        "demo: Encoder0.dmi: MiniLM has no option 'dmi'",
+        "demo: vectors.uses: 'hnws' is unknown",
+        "demo: scroe: unknown key of the flow",
+    ]
+    assert "did you mean 'hnsw'?" in str(caught.value)
 
 
 def test_a_flow_can_become_every_target() -> None:

@@ -6,25 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from compose.catalog import Catalog, default_catalog
-from compose.component import Component, Option
 from compose.flow import Flow
 from compose.load import load_flow
 from compose.planning import plan_of
 from compose.routing import route
-
-#: Components of GNES's image example, for as long as they are tried without any model.
-IMAGES = (
-    Component(
-        "preprocessor", "SlidingWindows", ("VanillaSlidingPreprocessor",), inputs=("image",),
-        options=(Option("window_size", "int", 64), Option("stride_height", "int", 64),
-                 Option("stride_wide", "int", 64)),
-    ),
-    Component(
-        "encoder", "Torchvision", ("TorchvisionEncoder",), inputs=("image",), dim=2048,
-        options=(Option("model_name", "str", required=True), Option("layers", "list", [])),
-    ),
-)  # fmt: skip
 
 PREP = """\
 !TextPreprocessor
@@ -107,10 +92,24 @@ def read(tmp_path: Path) -> Write:
             path.write_text(content, encoding="utf-8")
         (tmp_path / "flow.yml").write_text(flow, encoding="utf-8")
         environ = {"BERT_MODEL": "/models/bert"}
-        catalog = Catalog((*default_catalog().components, *IMAGES))
-        return load_flow(tmp_path / "flow.yml", catalog=catalog, environ=environ)
+        return load_flow(tmp_path / "flow.yml", environ=environ)
 
     return read_files
+
+
+@pytest.mark.parametrize("encoder", ["BertEncoder", "GPT2Encoder"])
+def test_encoders_of_one_family_are_the_transformer(read: Write, encoder: str) -> None:
+    """GNES had a class for each; a folder says itself which family it is of."""
+    options = "{model_dir: $BERT_MODEL, pooling_strategy: REDUCE_MAX}"
+    found = read(
+        "services:\n- {name: Preprocessor, yaml_path: UnaryPreprocessor}\n"
+        f"- {{name: Encoder, yaml_path: '!{encoder} {{parameters: {options}}}'}}\n"
+    )
+
+    spec = found.of_service("Encoder")[0].component
+    assert spec is not None
+    assert spec.uses == "TransformerEncoder"
+    assert spec.options == {"model_dir": "/models/bert", "pooling": "max"}
 
 
 def test_the_text_pipeline_loads(read: Write) -> None:
@@ -145,6 +144,9 @@ def test_the_image_example_loads(read: Write) -> None:
     )
 
     graph, plan = route(flow), plan_of(flow)
+    assert [step.branches["image"].uses for step in flow.steps[:2]] == [
+        "SlidingWindows", "TorchImageEncoder",
+    ]  # fmt: skip
     assert (len(graph.layers), graph.commands, graph.lines) == (8, 18, 27)
     assert [(index.engine, index.shards) for index in plan.indexes] == [("faiss", 4)]
     assert dict(plan.worker_groups())["encode"] == 3

@@ -195,6 +195,7 @@ def test_a_need_of_nobody_is_a_fault(faults: Faults) -> None:
     )
 
     assert (fault.key, fault.nearest) == ("needs", "prep")
+    assert (fault.line, fault.column) == (3, 27)
 
 
 def test_component_files_are_read_beside_the_flow(load: Load) -> None:
@@ -455,3 +456,21 @@ def test_codes_stand_before_an_index_that_can_compare_them(
         return
     with pytest.raises(FlowError, match=r"cannot compare|no bits in buckets"):
         load_flow(path)
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("m: many", "integer"),
+        ("dim: wide", "integer or null"),
+        ("is_big_score_similar: 3", "true or false or null"),
+        ("metric: l3", "'ip', 'cosine' or 'l2'"),
+    ],
+)
+def test_a_wrong_option_is_told_its_type_in_words(
+    faults: Faults, option: str, expected: str
+) -> None:
+    """As documents and components call it, not as Python does."""
+    (fault,) = faults(f"services:\n- {{name: Indexer, uses: hnsw, with: {{{option}}}}}\n")
+
+    assert fault.expected == expected

@@ -97,6 +97,7 @@ def test_a_class_is_what_its_base_is_where_it_says_nothing_else(path: Path) -> N
     assert (codes.metric, codes.inputs) == ("bytes", ("embedding",))
     assert codes.dimension({"num_bytes": 8}) == 8
     assert [option.name for option in codes.options] == ["num_bytes", "seed"]
+    assert (halved.learns, codes.learns) == (True, True)
     assert (halved.inputs, halved.dim, halved.metric) == (
         ("embedding",), {"option": "dim"}, "bytes",
     )  # fmt: skip

@@ -129,6 +129,38 @@ def test_with_two_replicas_of_a_shard_the_death_of_either_fails_no_query(it: Dep
     assert all(one.is_whole for one in searches)
 
 
+def test_two_replicas_share_the_load_and_a_token_reads_its_write_on_either(
+    it: Deployment,
+) -> None:
+    """Whichever replica gets the query first reads the log as far as the token says."""
+    assert it.run("scale", "search.chaos.0=2").returncode == 0
+    wait_until(lambda: len(_done(it, "search.chaos.0")) == 2)
+    before = _done(it, "search.chaos.0")
+
+    missed = []
+    for number in range(60):
+        new = {"id": f"own-{number}", "text": "A loaf of my own.", "tags": {"own": number}}
+        token = it.index(new, wait="no")["token"]
+        mine = {"must": [{"key": "own", "match": {"value": number}}]}
+        with ThreadPoolExecutor(4) as pool:
+            ask = partial(it.ids, "loaf", filter=mine, token=token)
+            found = [asked.result() for asked in [pool.submit(ask) for _ in range(4)]]
+        missed += [ids for ids in found if ids != [new["id"]]]
+    wait_until(lambda: sum(_done(it, "search.chaos.0").values()) - sum(before.values()) >= 60)
+    after = _done(it, "search.chaos.0")
+    assert it.run("scale", "search.chaos.0=1").returncode == 0
+
+    assert missed == []
+    shares = [after[pid] - before[pid] for pid in before]
+    assert min(shares) > 0.2 * sum(shares)
+
+
+def _done(it: Deployment, queue: str) -> dict[int, int]:
+    """Return how many tasks each worker on a queue has done, by its process."""
+    workers = it.client.get("/v1/workers").json()["workers"]
+    return {one["pid"]: one["tasks_done"] for one in workers if queue in one["queues"]}
+
+
 def _has_two_without(it: Deployment, dead: int) -> bool:
     return len(_serving(it, "search.chaos.0") - {dead}) == 2
 

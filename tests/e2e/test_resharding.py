@@ -27,6 +27,7 @@ services:
     - {name: Indexer, id: Words, uses: bm25}
 """
 DOCUMENTS = 1_500  # enough that segments are built in the new bounds
+TAGGED = {"must": [{"key": "n", "range": {"gte": 0}}]}  # with a filter the shards are asked
 
 
 @pytest.fixture
@@ -69,6 +70,9 @@ class Load(threading.Thread):
             elif len(set(ids)) != len(ids) or len(ids) != 50:
                 self.faults.append(f"{len(set(ids))} of {len(ids)} hits are different")
             self.searches += 1
+            counted = self._client.post(f"{path}/documents/count", json={"filter": TAGGED})
+            if counted.status_code != httpx2.codes.OK or counted.json()["count"] < DOCUMENTS:
+                self.faults.append(f"{time.time()}: counted {counted.text}")
             new = [document(DOCUMENTS + self.written)]
             self._client.post(f"{path}/documents", json=new).raise_for_status()
             self.written += 1
@@ -96,8 +100,7 @@ def layout(it: Deployment) -> dict[str, int]:
 def count(it: Deployment) -> int:
     """Count the documents in the shards."""
     path = f"/v1/collections/{it.collection}/documents/count"
-    tagged = {"must": [{"key": "n", "range": {"gte": 0}}]}  # with a filter the shards are asked
-    return int(it.client.post(path, json={"filter": tagged}).json()["count"])
+    return int(it.client.post(path, json={"filter": TAGGED}).json()["count"])
 
 
 def searchers(it: Deployment) -> set[str]:
@@ -106,7 +109,10 @@ def searchers(it: Deployment) -> set[str]:
 
 
 def test_shards_change_under_load_and_nothing_is_missing(it: Deployment) -> None:
-    """Two become five, five become one: every answer is whole, every document there once."""
+    """Two become five, five become one: every answer is whole, every document there once.
+
+    So are counts, which are asked of the shards as searches are.
+    """
     with load(it) as busy:
         done = it.ask_by_command("reshard", "5", "--index", "near")
         assert done.returncode == 0, done.stderr
@@ -166,6 +172,46 @@ def test_what_cannot_be_resharded_is_refused_in_words(it: Deployment) -> None:
 
     # A worker for a shard that nobody will ever ask says so and ends.
     assert "has 3 shards" in _start_a_worker(it, "search.elastic.7")
+
+
+ASK_OF_SEVEN = """
+import time
+import numpy as np
+from app.celery import app
+from compose.plan import Plan
+from compose.wire import codec, names
+from compose.wire.messages import QueryBatch, Reply, SearchParams
+from compose.wire.scatter import scatter
+
+plan = Plan.from_dict(app.conf.gnes["plan"])
+now = time.time()
+batch = QueryBatch(
+    "batch", "asker", plan.collection, now + 20, 1, SearchParams(asked=(0,)).to_wire(),
+    ((0, 0, 7), (0, 1, 2)), owners=np.zeros(1, np.int32), weights=np.ones(1, np.float32),
+    embeddings={plan.indexes[0].vector: np.ones((1, 32), np.float32)}, sent_at=now,
+)
+scatter(app, plan, batch)
+raw = app.backend.client.blpop(names.reply_key("asker"), timeout=20)[1]
+reply = Reply.from_wire(codec.loads(raw))
+print(reply.shards_ok, reply.shards_total, reply.is_outdated, len(reply.hits), *reply.errors)
+"""
+
+
+def test_a_query_that_is_for_another_layout_is_told_apart(it: Deployment) -> None:
+    """The API learns that it is to ask again; a worker of today never answers for yesterday."""
+    environment = {
+        **it.environment,
+        "GNES_DATA_DIR": str(it.folder / "d"),
+        "GNES_FLOW": str(it.flow),
+    }
+
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK_OF_SEVEN],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert asked.returncode == 0, asked.stderr
+    assert asked.stdout.startswith("1 2 True 1 shard 0: shard 0 of 7 in generation 0 is not served")
 
 
 def _start_a_worker(it: Deployment, queue: str) -> str:

@@ -192,6 +192,18 @@ def test_a_faulty_flow_is_said_with_its_place(deployment: Deployment) -> None:
     assert "Hashing" in refused.stderr
 
 
+def test_a_fault_that_only_a_component_sees_ends_the_start_at_once(deployment: Deployment) -> None:
+    """Its own words are the last, without a traceback, and it is not tried again and again."""
+    deployment.flow.write_text(FLOW.replace("dim: 64", "dim: 0"))
+
+    refused = deployment.run("up", str(deployment.flow), "--port", str(deployment.port))
+
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("options of Hashing: dim must be at least 1, not 0\n")
+    assert "Traceback" not in refused.stdout + refused.stderr
+    assert not deployment.data.is_held()
+
+
 def test_detached_status_scale_and_down(deployment: Deployment) -> None:
     """A deployment in the background is looked at, scaled and stopped by commands."""
     port = str(deployment.port)

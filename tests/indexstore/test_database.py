@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,13 +23,31 @@ from indexstore.errors import (
     SchemaVersionError,
     StorageUnavailableError,
 )
+from indexstore.generations import Generations
 from indexstore.ledger import Ledger
+from indexstore.log import Log
 from indexstore.migrations import alembic_config, migrate
 from indexstore.schema import REVISION, metadata
 from tests.indexstore.samples import C, accept, text_document
 from tests.servers.postgres import PostgresServer
 
 ROOT = Path(__file__).parents[2]
+
+READS: dict[str, Callable[[Database, str], object]] = {
+    "counters": lambda database, _: Ledger(database).collection(C),
+    "end of the log": lambda database, _: Log(database).last_seq(C),
+    "the log": lambda database, _: Log(database).tail(
+        C, 0, generation=1, slots=range(1024), limit=10
+    ),
+    "a job": lambda database, job: Ledger(database).job(job),
+    "jobs": lambda database, _: Ledger(database).jobs(C),
+    "jobs to close": lambda database, _: Ledger(database).close_jobs(),
+    "what is due": lambda database, _: Ledger(database).lease(C, limit=1, lease_s=60.0),
+    "generations": lambda database, _: Generations(database).next_generation(C),
+    "version": lambda database, _: Ledger(database).delete(C, []),
+    "size": lambda database, _: database.size_bytes(),
+}
+"""What reads on a connection of its own, by what it reads."""
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(database: Database) -> None:
@@ -253,3 +272,21 @@ def test_connections_that_the_server_ended_are_made_again(
     ledger.close()
 
     assert (token, stamp) == (2, (2, 0, 1))
+
+
+@pytest.mark.parametrize("what", READS)
+def test_no_read_fails_for_a_connection_that_the_server_ended(
+    postgres: PostgresServer, what: str
+) -> None:
+    """A shard that reads the log for a query, a client that waits, a dispatcher: all ask again."""
+    postgres.clear("migrated")
+    database = Database.open(postgres.url("migrated"))
+    ledger = Ledger(database)
+    ledger.ensure_collection(C, fingerprint="f", shards=1)
+    job = accept(ledger, text_document("a")).job_id
+    READS[what](database, job)  # a connection that was in use just now is not tried first
+
+    postgres.end_connections()
+
+    READS[what](database, job)
+    database.close()

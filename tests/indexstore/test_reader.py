@@ -190,6 +190,28 @@ def test_while_new_segments_cannot_be_fetched_the_old_ones_and_the_log_serve(
     assert (found(shard), shard.stats().covered_seq) == (set(bed.stored), 9)
 
 
+def test_what_is_listed_after_a_look_is_not_fetched_before_the_next(
+    bed: Bed, tmp_path: Path
+) -> None:
+    """Else whoever reads the log for a search would wait for an object store that is silent."""
+    bed.blobs = Away("memory://listed", cache=tmp_path / "builder")
+    there = Away("memory://listed", cache=tmp_path / "reader")
+    shard = Shard.open(replace(bed.place(CONFIG), blobs=there))
+    bed.build(CONFIG)
+    shard.look_ahead()
+    bed.put(some("xyz"))
+    bed.build(CONFIG)
+    there.is_away = True
+
+    shard.catch_up()
+
+    assert (found(shard), shard.stats().segments) == (set(bed.stored), 1)
+    there.is_away = False
+    shard.look_ahead()
+    shard.catch_up()
+    assert (found(shard), shard.stats().delta_rows) == (set(bed.stored), 0)
+
+
 class Away(Blobs):
     """Blobs of an object store that can be made to go away."""
 

@@ -2,7 +2,12 @@
 
 import json
 
+import pytest
+
+from compose.catalog import default_catalog
+from compose.gnes import our_name
 from workers import catalog
+from workers.component import Component
 from workers.options import options_of
 from workers.registry import builtins
 
@@ -35,3 +40,13 @@ def test_a_fixed_dimension_or_the_option_that_holds_it_is_told() -> None:
     assert found["MiniLM"]["dim"] == 384
     assert found["Hashing"]["dim"] == {"option": "dim"}
     assert found["TransformerEncoder"]["dim"] is None
+
+
+@pytest.mark.parametrize("component", builtins(), ids=lambda one: one.__name__)
+def test_a_component_s_former_options_hold_in_a_flow_too(component: type[Component]) -> None:
+    """What a component says it was called, a flow file may call it."""
+    known = default_catalog().find(component.names()[0], [component.kind])
+
+    assert known is not None
+    for former, present in component.former_options.items():
+        assert our_name(known, former) == present

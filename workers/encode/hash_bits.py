@@ -30,6 +30,7 @@ class HashBits(TrainedTransform):
 
     aliases: ClassVar[tuple[str, ...]] = ("HashEncoder",)
     former_options: ClassVar[dict[str, str | None]] = {"kmeans_clusters": "clusters"}
+    takes_dim: ClassVar[dict[str, str]] = {"multiple of": "num_bytes"}
     dtype = "uint32"
     metric = "buckets"
 

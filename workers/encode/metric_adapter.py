@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class MetricAdapter(TrainedTransform):
         Van den Oord et al., Representation learning with contrastive predictive coding (2018).
     """
 
-    speed_options: ClassVar[tuple[str, ...]] = ()
+    keeps_dim = True
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ class PCA(TrainedTransform):
 
     aliases: ClassVar[tuple[str, ...]] = ("PCAEncoder",)
     former_options: ClassVar[dict[str, str | None]] = {"output_dim": "dim"}
+    takes_dim: ClassVar[dict[str, str]] = {"over": "dim"}
 
     def __init__(self, *, dim: int, whiten: bool = False) -> None:
         if dim < 1:

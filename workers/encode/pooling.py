@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 
 from workers.component import Floats
 from workers.encode.transform import Transform
-from workers.models.pooling import POOLINGS, pool
+from workers.models.model_folder import Pooling
+from workers.models.pooling import pool
 
-#: How GNES called them.
-_FORMER = {"REDUCE_MEAN": "mean", "REDUCE_MAX": "max", "REDUCE_MEAN_MAX": "mean-max"}
 _SEQUENCES = 3
 
 
@@ -27,12 +26,8 @@ class TokenPooling(Transform):
         "backend": None,
     }
 
-    def __init__(self, *, pooling: str = "mean") -> None:
-        how = _FORMER.get(pooling, pooling)
-        found = [name for name in POOLINGS if name == how]
-        if not found:
-            raise ValueError(f"pooling {pooling!r} is none of {', '.join(POOLINGS)}")
-        self._how = found[0]
+    def __init__(self, *, pooling: Pooling = "mean") -> None:
+        self._how: Pooling = pooling
 
     def transform(self, rows: NDArray[np.generic]) -> Floats:
         """Return one row a chunk, float32."""

@@ -31,6 +31,7 @@ class PQ(TrainedTransform):
     aliases: ClassVar[tuple[str, ...]] = ("PQEncoder", "TFPQEncoder")
     former_options: ClassVar[dict[str, str | None]] = {"cluster_per_byte": "clusters"}
     dim_option = "num_bytes"
+    takes_dim: ClassVar[dict[str, str]] = {"multiple of": "num_bytes"}
     dtype = "uint8"
     metric = "bytes"
 

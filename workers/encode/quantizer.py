@@ -30,6 +30,7 @@ class Quantizer(TrainedTransform):
 
     aliases: ClassVar[tuple[str, ...]] = ("QuantizerEncoder",)
     former_options: ClassVar[dict[str, str | None]] = {"cluster_per_byte": "clusters"}
+    takes_dim: ClassVar[dict[str, str]] = {"multiple of": "dim_per_byte"}
     dtype = "uint8"
     metric = "bytes"
 

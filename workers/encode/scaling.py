@@ -14,6 +14,7 @@ class Standardizer(TrainedTransform):
     """Shifts and scales every dimension to mean 0 and deviation 1 over what it learnt from."""
 
     aliases = ("StandarderEncoder", "Standarder")
+    keeps_dim = True
 
     def __init__(self) -> None:
         self._mean = np.zeros(0, np.float32)
@@ -48,6 +49,7 @@ class Normalizer(Transform):
     """Scales every vector to length 1."""
 
     aliases = ("NormalizeEncoder",)
+    keeps_dim = True
 
     def transform(self, rows: NDArray[np.generic]) -> Floats:
         """Return unit rows."""

@@ -42,7 +42,10 @@ class TransformerEncoder(Encoder):
         "Transformer",
         "PyTorchTransformers",
         "SentenceTransformer",
+        "BertEncoder",
+        "GPT2Encoder",
     )
+    former_options: ClassVar[dict[str, str | None]] = {"pooling_strategy": "pooling"}
 
     speed_options = ("batch_tokens", "engine")
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import regex
@@ -12,7 +12,7 @@ import regex
 from workers.component import Chunk, Encoder, Floats, digest
 from workers.errors import OptionError
 from workers.models.model_folder import Pooling
-from workers.models.pooling import POOLINGS, pool
+from workers.models.pooling import pool
 from workers.vectors import text_of, unit_rows
 
 _WORD = regex.compile(
@@ -23,7 +23,6 @@ _UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]")
 _LONGEST = 6
 #: Lines parsed at a time; bounds the memory of their text.
 _LINES = 20_000
-_FORMER = {"REDUCE_MEAN": "mean", "REDUCE_MAX": "max", "REDUCE_MEAN_MAX": "mean-max"}
 
 
 class WordVectors(Encoder):
@@ -34,7 +33,7 @@ class WordVectors(Encoder):
 
     Args:
         path: the file; a line is a word and its numbers, a first line of two numbers is skipped.
-        dim: length of the vectors.
+        dim: length of the vectors in the file; mean-max makes them twice as long.
         pooling: mean, max or mean-max over the words of a chunk.
         max_words: read only so many lines; such files list frequent words first.
         normalize: scale vectors to length 1.
@@ -47,23 +46,21 @@ class WordVectors(Encoder):
         "pooling_strategy": "pooling",
         "skiprows": None,
     }
+    dim_doubling = ("mean-max",)
 
     def __init__(
         self,
         *,
         path: str,
         dim: int = 300,
-        pooling: str = "mean",
+        pooling: Literal["mean", "max", "mean-max"] = "mean",
         max_words: int | None = None,
         normalize: bool = True,
     ) -> None:
-        found = [how for how in POOLINGS if how == _FORMER.get(pooling, pooling) and how != "cls"]
-        if not found:
-            raise ValueError(f"pooling {pooling!r} is none of mean, max, mean-max")
         self.path, self.max_words, self.normalize = path, max_words, normalize
-        self._pooling: Pooling = found[0]
+        self._pooling: Pooling = pooling
         self._width = dim
-        self.dim = dim * (2 if self._pooling == "mean-max" else 1)
+        self.dim = dim * (2 if pooling in self.dim_doubling else 1)
         self._places: dict[str, int] = {}
         self._table = np.zeros((0, dim), np.float32)
         self._digest = ""

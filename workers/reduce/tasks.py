@@ -46,7 +46,9 @@ def gather(parts: Sequence[bytes], wire: Mapping[str, Any]) -> None:
     """Hand what each shard said to an inspection to the API, which merges it; idempotent."""
     try:
         said = tuple(codec.loads(part) for part in parts)
-        reply(str(wire["reply_to"]), Reply(str(wire["batch_id"]), parts=said))
+        is_outdated = any(part.get("is_elsewhere") for part in said)
+        answer = Reply(str(wire["batch_id"]), parts=said, is_outdated=is_outdated)
+        reply(str(wire["reply_to"]), answer)
     except Exception as error:
         logger.exception("gather: an inspection failed")
         metrics.fail()
@@ -82,6 +84,7 @@ def _reduce(packed: Sequence[bytes], order: ReduceOrder, started: float) -> Repl
         shards_total=order.shards_asked + order.absent,
         shards_ok=len(parts) - len(errors),
         errors=tuple(errors),
+        is_outdated=any(part.is_elsewhere for part in parts),
         spans=(*order.spans, *_spans(parts, order, started)),
     )
 

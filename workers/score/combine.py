@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from workers.component import ChunkHits, Explanation, ScoreFunction
-from workers.score.formula import MODES, RELEVANCE, Values, checked_mode, grafted, summary
+from workers.score.formula import MODES, RELEVANCE, Mode, Values, grafted, summary
 
 
 class Combined(ScoreFunction):
@@ -21,10 +21,10 @@ class Combined(ScoreFunction):
     aliases = ("CombinedScoreFn",)
     former_options: ClassVar[dict[str, str | None]] = {"score_mode": "mode"}
 
-    def __init__(self, *, operands: Sequence[ScoreFunction], mode: str = "multiply") -> None:
+    def __init__(self, *, operands: Sequence[ScoreFunction], mode: Mode = "multiply") -> None:
         if not operands:
             raise ValueError("operands must hold at least one score function")
-        self.mode = checked_mode(mode)
+        self.mode: Mode = mode
         self.operands = tuple(operands)
 
     def score(self, hits: ChunkHits) -> Values:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ Values = NDArray[np.float64]
 RELEVANCE = "relevance"
 
 #: How several values become one.
-MODES: Mapping[str, Callable[[NDArray[Any]], Values]] = {
+Mode = Literal["multiply", "sum", "max", "min", "avg"]
+MODES: Mapping[Mode, Callable[[NDArray[Any]], Values]] = {
     "multiply": lambda stack: np.prod(stack, axis=0),
     "sum": lambda stack: np.sum(stack, axis=0),
     "max": lambda stack: np.max(stack, axis=0),
@@ -63,17 +64,6 @@ class Formula(ScoreFunction):
             operands=tuple(operands),
             params=self.params(),
         )
-
-
-def checked_mode(mode: str) -> str:
-    """Return a mode that there is.
-
-    Raises:
-        ValueError: it is none of ``MODES``; its text lists them.
-    """
-    if mode not in MODES:
-        raise ValueError(f"mode {mode!r} is none of {', '.join(MODES)}")
-    return mode
 
 
 def summary(cls: type[ScoreFunction]) -> str:

@@ -1,7 +1,7 @@
 """One value bent by a function: logarithms, roots, reciprocals."""
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -19,7 +19,11 @@ def _off_zero(x: Values) -> Values:
     return np.where(np.abs(x) < _LEAST, np.copysign(_LEAST, x), x)
 
 
-MODIFIERS: Mapping[str, Callable[[Values], Values]] = {
+Bend = Literal[
+    "none", "log", "log1p", "log2p", "ln", "ln1p", "ln2p", "square", "sqrt", "abs", "reciprocal",
+    "reciprocal1p", "invert", "invert1p",
+]  # fmt: skip
+MODIFIERS: Mapping[Bend, Callable[[Values], Values]] = {
     "none": lambda x: x,
     "log": lambda x: np.log10(_above_zero(x)),
     "log1p": lambda x: np.log10(_above_zero(1.0 + x)),
@@ -51,10 +55,8 @@ class Modifier(Formula):
     aliases = ("ModifierScoreFn",)
     former_options: ClassVar[dict[str, str | None]] = {"factor_name": None}
 
-    def __init__(self, *, modifier: str = "none", factor: float = 1.0) -> None:
-        if modifier not in MODIFIERS:
-            raise ValueError(f"modifier {modifier!r} is none of {', '.join(MODIFIERS)}")
-        self.modifier = modifier
+    def __init__(self, *, modifier: Bend = "none", factor: float = 1.0) -> None:
+        self.modifier: Bend = modifier
         self.factor = factor
 
     def formula(self, values: Values, factors: Mapping[str, Values]) -> Values:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from workers.component import ChunkHits
-from workers.score.formula import MODES, Formula, Values, checked_mode, column
+from workers.score.formula import MODES, Formula, Mode, Values, column
 
 
 class Product(Formula):
@@ -15,8 +15,8 @@ class Product(Formula):
 
     former_options: ClassVar[dict[str, str | None]] = {"score_mode": "mode"}
 
-    def __init__(self, *, mode: str = "multiply") -> None:
-        self.mode = checked_mode(mode)
+    def __init__(self, *, mode: Mode = "multiply") -> None:
+        self.mode: Mode = mode
 
     @abstractmethod
     def factors(self, hits: ChunkHits) -> Mapping[str, Values]:

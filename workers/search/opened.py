@@ -78,14 +78,17 @@ class Opened:
         return changed
 
     def find(self, target: Target, generation: int) -> Shard | None:
-        """Return a shard in a generation (0: the one that serves); None when it is not open."""
-        shard = self.shards.get(target)
-        if shard is not None and generation in (0, shard.place.generation):
-            return shard
-        for former in self._former:
-            if former.target == target and former.shard.place.generation == generation:
-                return former.shard
-        return None
+        """Return a shard in a generation; None when it is not open.
+
+        Args:
+            target: of what serves, or of a former layout.
+            generation: 0 for the newest that is open.
+        """
+        serving = self.shards.get(target)
+        found = [] if serving is None else [serving]
+        found += [former.shard for former in reversed(self._former) if former.target == target]
+        matching = (shard for shard in found if generation in (0, shard.place.generation))
+        return next(matching, None)
 
     def former(self) -> list[Shard]:
         """Return the shards that served before and are kept for a while."""

@@ -90,6 +90,10 @@ class Serving:
         """Return what to announce of each shard."""
         return [self._described(target, shard) for target, shard in self.opened.shards.items()]
 
+    def layouts(self) -> list[tuple[int, int]]:
+        """Return how many shards serve each index, and since which epoch."""
+        return [(layout.shards, layout.epoch) for layout in self.opened.layout]
+
     def _described(self, target: Target, shard: Shard) -> Mapping[str, Any]:
         stats = shard.stats()
         index, number, of = target
@@ -99,7 +103,6 @@ class Serving:
             "shard": number,
             "of": of,
             "serves": self.opened.serves(target),
-            "layout_epoch": self.opened.layout[index].epoch,
             "ready": True,
             "applied_seq": stats.applied_seq,
             "documents": stats.documents,

@@ -28,7 +28,7 @@ from indexstore.query import ShardHits, ShardQuery
 from indexstore.shard import Shard
 from workers import metrics
 from workers.runtime import runtime
-from workers.search.serving import serving
+from workers.search.serving import GenerationError, serving
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,9 @@ def search(wire: Mapping[str, Any]) -> bytes:
         state = runtime()
         shard = serving().shard(target, batch.generation)
         return answer_of(batch, shard, state.plan, started)
+    except GenerationError as error:
+        logger.warning("search: %s", error)
+        return _packed(ShardPart(*target[:2], error=str(error), is_elsewhere=True))
     except Exception as error:
         logger.exception("search: shard %s could not answer", target)
         metrics.fail()
@@ -73,6 +76,9 @@ def _inspected(wire: Mapping[str, Any]) -> dict[str, Any]:
         if shard.catch_up(order.min_seq, order.deadline) < order.min_seq:
             return {"error": f"shard {target[1]} has not read the log in time", "status": 504}
         return {"answer": getattr(shard, order.what)(**order.arguments)}
+    except GenerationError as error:
+        logger.warning("inspect: %s", error)
+        return {"error": str(error), "status": 503, "is_elsewhere": True}
     except Exception as error:
         logger.exception("inspect: a shard could not answer")
         metrics.fail()

@@ -9,6 +9,7 @@
   const whole = new Intl.NumberFormat();
   const tiles = Object.fromEntries([...document.querySelectorAll("[data-tile]")].map((tile) => [tile.dataset.tile, tile]));
   let drawn = null;
+  let seen = null; // the numbers shown last
   let boxes = [];
   let timer = null;
 
@@ -106,7 +107,8 @@
         drawn = { ...(await ask("/board/running")), layout };
         prepare();
       }
-      show(queues, shards.map(newest));
+      seen = [queues, shards.map(newest)];
+      show(...seen);
     } catch (error) {
       status.classList.add("warning");
       status.textContent = error.message;
@@ -116,6 +118,6 @@
 
   document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : look()));
   document.addEventListener("gnes-key", look);
-  narrow.addEventListener("change", () => { if (drawn) { prepare(); look(); } });
+  narrow.addEventListener("change", () => { if (seen) { prepare(); show(...seen); } });
   look();
 })();

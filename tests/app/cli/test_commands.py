@@ -135,6 +135,23 @@ def test_config_show_hides_secrets(tmp_path: Path) -> None:
     assert "redis://me:***@host:6379/0" in shown
 
 
+def test_config_show_names_the_variable_that_changes_each_setting(tmp_path: Path) -> None:
+    """Those that other tools know by a name of their own as well."""
+    env = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+        "GNES_LIMITS__MAX_BATCH": "77",
+    }
+
+    shown = gnes("config", "show", folder=tmp_path, env=env).stdout
+    wrong = gnes("config", "show", folder=tmp_path, env={**env, "OTEL_EXPORTER_OTLP_ENDPOINT": "x"})
+
+    rows = dict(line.split(maxsplit=1) for line in shown.splitlines() if line.strip())
+    assert {name: rows[name].strip() for name in env} == env
+    assert wrong.returncode == 2
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT: wants an http:// or https:// address" in wrong.stderr
+    assert "GNES_OTEL" not in wrong.stderr
+
+
 def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
     """On a machine on which the tests run nothing is missing."""
     result = gnes("doctor", "--json", folder=tmp_path, env={"GNES_PORT": str(free_port())})
@@ -146,9 +163,13 @@ def test_doctor_finds_this_machine_fit(tmp_path: Path) -> None:
 
 def test_doctor_names_what_is_broken_and_its_cure(tmp_path: Path) -> None:
     """A broker that does not answer is a fault, with the variable to mend."""
-    env = {"GNES_BROKER_URL": f"redis://127.0.0.1:{free_port()}/0"}
+    env = {
+        "GNES_BROKER_URL": f"redis://127.0.0.1:{free_port()}/0",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+    }
 
     result = gnes("doctor", folder=tmp_path, env=env)
 
     assert result.returncode == 1
     assert "start it, or mend GNES_BROKER_URL" in result.stdout
+    assert "start it, or mend OTEL_EXPORTER_OTLP_ENDPOINT" in result.stdout

@@ -196,11 +196,11 @@ class _Links(HTMLParser):
 
 
 def test_the_page_stands_alone() -> None:
-    """Nothing is fetched, and the drawing and all texts are in it."""
+    """Nothing is fetched, and the drawings and all texts are in it."""
     page = _Links(render_file(Path("flows/text.yml"), "html"))
 
     assert page.fetched == []
-    assert page.tags.count("svg") == 1
+    assert page.tags.count("svg") == 2  # one across, one down
     assert page.tags.count("pre") == 7
 
 
@@ -224,3 +224,12 @@ def test_the_drawing_is_well_formed_and_shows_every_step() -> None:
 
     boxes = [node.get("data-node") for node in root.iter("{http://www.w3.org/2000/svg}g")]
     assert boxes == ["Frontend00", "Preprocessor10", "Encoder20", "Indexer30_0", "Indexer30_1"]
+
+
+def test_the_page_holds_a_drawing_for_each_width() -> None:
+    """One across and one down; each has arrow heads of its own, for only one is displayed."""
+    page = render_file(Path("flows/text.yml"), "html")
+
+    for tip in ("gnes-tip", "gnes-tip-down"):
+        assert page.count(f'id="{tip}"') == 1
+        assert f"url(#{tip})" in page

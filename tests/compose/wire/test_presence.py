@@ -11,16 +11,16 @@ from compose.wire.presence import announce as write
 from tests.servers.valkey import running_valkey
 
 
-def worker(node: str, *shards: dict[str, Any]) -> Announcement:
-    """Return what a worker says of itself."""
-    return Announcement(node, "host", 1, ("search.c.0",), 0.0, "1", shards=shards)
+def worker(node: str, *shards: dict[str, Any], layout: tuple[int, int] = (2, 1)) -> Announcement:
+    """Return what a worker says of itself, and how many shards it has read to serve since when."""
+    queues = ("search.c.0",)
+    return Announcement(node, "host", 1, queues, 0.0, "1", shards=shards, layouts=(layout,))
 
 
-def shard(number: int, of: int, *, serves: bool = True, epoch: int = 1) -> dict[str, Any]:
+def shard(number: int, of: int, *, serves: bool = True) -> dict[str, Any]:
     """Return what a worker says of one shard."""
     return {
-        "index": 0, "shard": number, "of": of, "serves": serves, "layout_epoch": epoch,
-        "ready": True, "generation": 1,
+        "index": 0, "shard": number, "of": of, "serves": serves, "ready": True, "generation": 1,
     }  # fmt: skip
 
 
@@ -48,10 +48,22 @@ def test_the_first_worker_that_knows_of_a_change_is_believed() -> None:
     directory = Directory([2])
 
     directory.update(
-        [worker("a", shard(0, 2)), worker("b", shard(0, 3, epoch=2), shard(1, 3, epoch=2))]
+        [worker("a", shard(0, 2)), worker("b", shard(0, 3), shard(1, 3), layout=(3, 2))]
     )
 
     assert directory.shards_of(0) == [(0, 0, 3), (0, 1, 3), (0, 2, 3)]
+
+
+def test_a_worker_that_let_go_of_its_shard_tells_which_serve_instead() -> None:
+    """Else its old shard were missed until a worker of the new ones has noticed the change."""
+    directory = Directory([2])
+
+    directory.update(
+        [worker("a", shard(0, 2), shard(0, 1, serves=False)), worker("b", layout=(1, 2))]
+    )
+
+    assert directory.shards_of(0) == [(0, 0, 1)]
+    assert directory.ready_shards() >= {(0, 0, 1)}
 
 
 def test_an_index_of_another_flow_is_nobody_s() -> None:
