@@ -67,6 +67,7 @@ class Launch:
 
     def __init__(self, config: Settings, events: Events, screen: Screen | None = None) -> None:
         self._config, self._events, self._screen = config, events, screen
+        self._is_state_late = False
         self._folder = DataFolder(config.data_dir)
         self._started_at = time.time()
         self._is_ready = False
@@ -162,7 +163,11 @@ class Launch:
         return {"WEB_CONCURRENCY": str(self._config.api_processes)}  # a name of uvicorn's
 
     def _write_state(self) -> None:
-        self._folder.write_state(self._state())
+        """Write down what runs; where there is no room the old state stays until there is."""
+        self._is_state_late = True
+        with contextlib.suppress(OSError):  # a full disk must not end what still serves
+            self._folder.write_state(self._state())
+            self._is_state_late = False
 
     def _state(self) -> DeploymentState:
         return DeploymentState(
@@ -195,6 +200,8 @@ class Launch:
     def _tick(self) -> bool:
         """Look whether the deployment has become ready, until it has; follow its shards."""
         self._follow_shards()
+        if self._is_state_late:
+            self._write_state()
         if self._is_ready:
             return True
         self._give_up_on_the_hopeless()
