@@ -88,7 +88,7 @@ async def create(
     "/{snapshot}",
     summary="Describe a snapshot",
     response_model=None,
-    responses=answers(SnapshotResult, 404, 422),
+    responses=answers(SnapshotResult, 400, 404, 422),
 )
 async def read(request: Request, collection: str, snapshot: SnapshotPath) -> Response:
     """Return what a snapshot holds, and which flow has encoded it."""
@@ -100,7 +100,7 @@ async def read(request: Request, collection: str, snapshot: SnapshotPath) -> Res
     "/{snapshot}",
     summary="Delete a snapshot",
     response_model=None,
-    responses=answers(SnapshotResult, 404, 409, 422, 503),
+    responses=answers(SnapshotResult, 400, 404, 409, 422, 503),
 )
 async def delete(request: Request, collection: str, snapshot: SnapshotPath) -> Response:
     """Delete a snapshot, and give its room back."""
