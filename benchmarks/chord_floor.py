@@ -45,13 +45,13 @@ celery = Celery("floor", broker=os.environ.get("FLOOR_URL"), backend=os.environ.
 celery.conf.worker_prefetch_multiplier = 1
 
 
-@celery.task
+@celery.task(name="floor.part")
 def part() -> int:
     """Find nothing."""
     return 1
 
 
-@celery.task
+@celery.task(name="floor.whole")
 def whole(parts: list[int]) -> int:
     """Merge nothing."""
     return sum(parts)
