@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from compose.wire.messages import DocumentBatch, DocumentItem
 from indexstore.derived import ScratchGoneError
 from tests.workers.media import film
 from workers import carrying
-from workers.component import Chunk, Source
+from workers.component import Chunk, Cursor, Source, Streaming
 from workers.preprocess import streaming
 from workers.preprocess.films import VideoFrames
 from workers.preprocess.shots import VideoShots
@@ -110,6 +111,39 @@ def test_a_film_is_cut_turn_by_turn(
     assert item.spans.tolist() == [pytest.approx(chunk.span) for chunk in whole]
     for array, chunk in zip(arrays_of(state, item), whole, strict=True):
         np.testing.assert_array_equal(array, chunk.array)
+
+
+class Subtitles(Streaming):
+    """What is said in a film, line by line, some of it by nobody; each line says who speaks."""
+
+    LINES = (("", ""), ("Ann", "Good morning."), ("Bob", "Is it?"), ("Ann", "Good night."))
+
+    def stream(self, source: Source, cursor: Cursor) -> Generator[Chunk | None]:
+        """Yield a line and a pause."""
+        for at in range(cursor.setdefault("at", 0), len(self.LINES)):
+            who, text = self.LINES[at]
+            cursor["at"] = at + 1
+            tags = {"lang": "en", "speaker": who} if who else {}
+            yield Chunk(at, weight=0.25, span=(at, at + 1), text=text, tags=tags)
+            yield None
+
+
+def test_a_stream_of_texts_keeps_them_and_its_tags(
+    state: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever turn they came in: each chunk has its text, and the document what was found."""
+    monkeypatch.setattr(streaming, "TURN_S", 0.0)
+    monkeypatch.setattr(streaming, "_open", streaming._Open())
+
+    item, turns = replace(item_of_film(), accepted_at=7.0), 0
+    while not item.is_cut:
+        item = sent(streaming.advance(state, Subtitles(), item, SOURCE, np.float32))
+        turns += 1
+
+    assert turns > len(Subtitles.LINES)
+    assert list(item.chunk_texts) == [text for _, text in Subtitles.LINES]
+    assert item.tags == {"lang": "en", "speaker": ["Ann", "Bob"]}
+    assert item.accepted_at == 7.0
 
 
 def test_pieces_are_encoded_one_by_one_and_leave_nothing(state: Runtime) -> None:

@@ -22,6 +22,7 @@ from compose.wire.messages import DocumentItem
 from workers import carrying
 from workers.component import Chunk, Cursor, Placed, Source, Streaming
 from workers.errors import ContentError
+from workers.preprocess.found_tags import found_tags
 from workers.runtime import Runtime
 
 TURN_S = 0.4  # what a query waits behind a film, and a thousand times the cost of a message
@@ -68,9 +69,15 @@ def advance(
     at = carrying.take_cursor(state, paused["at"] if paused else None)
     stream, cursor = opened or (component.stream(source, at), at)
     chunks, pieces, is_over = _turn(state, stream)
-    placed = _joined(carrying.placed_of(item), Placed.of(chunks))
+    before = carrying.placed_of(item)
+    placed = _joined(before, Placed.of(chunks))
     rest = [chunk for chunk in chunks if chunk.array is not None]
-    item = replace(item, pieces=(*item.pieces, *pieces))
+    item = replace(
+        item,
+        pieces=(*item.pieces, *pieces),
+        chunk_texts=_texts(item.chunk_texts, len(before.weights), chunks),
+        tags=found_tags([Chunk(tags=item.tags), *chunks]),
+    )
     if not is_over:
         kept = carrying.keep_cursor(state, cursor)
         paused = {"at": kept, "open": _open.keep(stream, cursor)}
@@ -113,6 +120,7 @@ def _settled(
     placed = component.settle(placed, cursor)
     kept = placed.weights > 0
     final = Placed(placed.weights[kept], placed.spans[kept])
+    item = replace(item, chunk_texts=tuple(compress(item.chunk_texts, kept.tolist())))
     if item.pieces:
         item = replace(_aside(state, item, rest), kept=None if kept.all() else kept)
     else:
@@ -138,6 +146,14 @@ def _columns(
         spans=placed.spans.astype(dtypes[1]),
         cursor=cursor,
     )
+
+
+def _texts(known: tuple[str, ...], before: int, fresh: Sequence[Chunk]) -> tuple[str, ...]:
+    """Return the texts of all chunks so far, of which ``before`` came earlier; () without any."""
+    texts = tuple(chunk.text or "" for chunk in fresh)
+    if not known and not any(texts):
+        return ()
+    return (*(known or ("",) * before), *texts)
 
 
 def _joined(before: Placed, fresh: Placed) -> Placed:
