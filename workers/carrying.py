@@ -9,6 +9,7 @@ hand. Who reads a file last deletes it; what a document leaves that came to noth
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,8 +19,11 @@ from numpy.typing import NDArray
 
 from compose.wire import codec
 from compose.wire.messages import DocumentBatch, DocumentItem
+from indexstore.filesystems import STORE_FAULTS
 from workers.component import Chunk, Cursor, Placed
 from workers.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 #: Of one document's arrays, or its embeddings; Redis holds a message twice while it is worked on.
 INSIDE_BYTES = 512 * 1024
@@ -47,7 +51,7 @@ def load(state: Runtime, item: DocumentItem, chunks: Sequence[Chunk]) -> Documen
 def piece_of(state: Runtime, chunks: Sequence[Chunk]) -> Piece:
     """Lay the arrays of some chunks aside, in one piece."""
     name = state.media.scratch.put(codec.dumps(arrays_of(chunks)))
-    return {"count": len(chunks), "arrays": name, "rows": {}}
+    return {"count": len(chunks), "arrays": name, "rows": {}, "made": {}}
 
 
 def arrays_of(chunks: Sequence[Chunk]) -> Arrays:
@@ -60,10 +64,20 @@ def unload(state: Runtime, piece: Piece) -> Arrays:
     return tuple(codec.loads(state.media.scratch.get(piece["arrays"])))
 
 
-def with_rows(state: Runtime, piece: Piece, vector: str, rows: NDArray[Any]) -> Piece:
-    """Return a piece with the embeddings of its chunks, laid aside as well."""
+def with_rows(
+    state: Runtime, piece: Piece, vector: str, rows: NDArray[Any], stage: int = 0
+) -> Piece:
+    """Return a piece with the embeddings that a stage made of its chunks, laid aside as well.
+
+    They take the place of those that it read under the same name.
+    """
     name = state.media.scratch.put(codec.dumps(rows))
-    return {**piece, "rows": {**piece["rows"], vector: name}}
+    _delete(state, [piece["rows"][vector]] if vector in piece["rows"] else [])
+    return {
+        **piece,
+        "rows": {**piece["rows"], vector: name},
+        "made": {**piece["made"], vector: stage},
+    }
 
 
 def rows_of(state: Runtime, piece: Piece, vector: str) -> NDArray[Any]:
@@ -83,7 +97,7 @@ def take_cursor(state: Runtime, kept: Any) -> Cursor:
     if not isinstance(kept, str):
         return dict(kept or {})
     cursor: Cursor = codec.loads(state.media.scratch.get(kept))
-    state.media.scratch.drop([kept])
+    _delete(state, [kept])
     return cursor
 
 
@@ -156,7 +170,7 @@ def bare(batch: DocumentBatch) -> DocumentBatch:
 def drop_packed(state: Runtime, batch: DocumentBatch) -> None:
     """Delete what a batch had aside when it came."""
     if batch.arrays is not None:
-        state.media.scratch.drop([batch.arrays])
+        _delete(state, [batch.arrays])
 
 
 def drop(state: Runtime, item: DocumentItem) -> None:
@@ -164,7 +178,15 @@ def drop(state: Runtime, item: DocumentItem) -> None:
     names = [item.aside, item.cursor if isinstance(item.cursor, str) else None]
     for piece in item.pieces:
         names += [piece["arrays"], *piece["rows"].values()]
-    state.media.scratch.drop([name for name in names if name is not None])
+    _delete(state, [name for name in names if name is not None])
+
+
+def _delete(state: Runtime, names: Sequence[str]) -> None:
+    """Delete files; a store that is away must not undo the work that is done with them."""
+    try:
+        state.media.scratch.drop(names)
+    except STORE_FAULTS as error:
+        logger.warning("%d files between stages stay until they are swept: %s", len(names), error)
 
 
 def _runs(chunks: Sequence[Chunk]) -> list[list[Chunk]]:

@@ -50,7 +50,7 @@ def hand_on_documents(state: Runtime, batch: DocumentBatch, **options: Any) -> N
         call = Call(names.FETCH, names.FETCH_QUEUE, batch.to_wire())
         chords.send(current_app, call, awaited=False, **options)
         return
-    batch = replace(batch, stage=_next_stage(state, batch))
+    batch = replace(batch, stage=next_stage(state, batch))
     if batch.stage < len(state.plan.stages):
         stage = state.plan.stages[batch.stage]
         call = Call(
@@ -71,7 +71,7 @@ def _wants_fetching(item: Mapping[str, Any]) -> bool:
     return is_address and item["error"] is None
 
 
-def _next_stage(state: Runtime, batch: DocumentBatch) -> int:
+def next_stage(state: Runtime, batch: DocumentBatch) -> int:
     """Return the first stage from ``batch.stage`` on that has work to do on some document.
 
     Documents that brought their vector, were encoded before or have failed need no stage; a stage
@@ -90,4 +90,4 @@ def _wants(stage: StagePlan, item: DocumentItem) -> bool:
         return False
     if stage.kind == "preprocess":
         return not (item.is_cut or item.embeddings or item.aside)
-    return not item.has_rows(stage.vector)
+    return not item.has_rows(stage.vector, stage.index)

@@ -242,9 +242,9 @@ class DocumentItem(Message):
     """One document on its way from the ledger to the log.
 
     What is too large for a message lies in the store's scratch: ``pieces`` are runs of chunks,
-    each with the names of its ``arrays`` and, once it is encoded, of its ``rows`` by vector;
-    ``aside`` is the name of all embeddings. A document whose ``cursor`` is not None is not wholly
-    cut yet.
+    each with the names of its ``arrays`` and, once it is encoded, of its ``rows`` by vector, and
+    the last stage that ``made`` them; ``aside`` is the name of all embeddings. A document whose
+    ``cursor`` is not None is not wholly cut yet.
     """
 
     doc_id: str
@@ -262,6 +262,7 @@ class DocumentItem(Message):
     kept: NDArray[np.bool_] | None = None  # which rows of the pieces are chunks; None: all
     cursor: Any = None  # where preprocessing goes on, or the name of its scratch
     embeddings: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    made: Mapping[str, int] = field(default_factory=dict)  # embeddings: the last stage at them
     aside: str | None = None
     error: str | None = None
 
@@ -270,11 +271,18 @@ class DocumentItem(Message):
         """Tell whether all its chunks are known."""
         return self.positions is not None and self.cursor is None
 
-    def has_rows(self, vector: str) -> bool:
-        """Tell whether every chunk has its embedding of this name."""
-        if self.aside is not None or vector in self.embeddings:
+    def has_rows(self, vector: str, stage: int = 0) -> bool:
+        """Tell whether every chunk has its embedding of this name, of this stage or a later one.
+
+        What the document brought, or was known of it, nobody has to make.
+        """
+        if self.aside is not None:
             return True
-        return bool(self.pieces) and all(vector in piece["rows"] for piece in self.pieces)
+        if vector in self.embeddings:
+            return self.made.get(vector, stage) >= stage
+        return bool(self.pieces) and all(
+            vector in piece["rows"] and piece["made"][vector] >= stage for piece in self.pieces
+        )
 
     def with_vector(self, vector: NDArray[np.float32]) -> DocumentItem:
         """Return the document with a vector that it brings: one chunk, nothing left to encode."""

@@ -120,6 +120,7 @@ class Subtitles(Streaming):
 
     def stream(self, source: Source, cursor: Cursor) -> Generator[Chunk | None]:
         """Yield a line and a pause."""
+        del source
         for at in range(cursor.setdefault("at", 0), len(self.LINES)):
             who, text = self.LINES[at]
             cursor["at"] = at + 1

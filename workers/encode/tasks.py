@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from compose.plan import StagePlan
 from compose.wire import names
 from compose.wire.messages import DocumentBatch, DocumentItem, QueryBatch
-from indexstore.errors import IndexStoreError, InvalidVectorError
+from indexstore.errors import (
+    IndexStoreError,
+    InvalidVectorError,
+    StorageBusyError,
+    StorageUnavailableError,
+)
+from indexstore.filesystems import STORE_FAULTS
 from indexstore.vectors import require_finite
 from workers import carrying
 from workers.answering import as_query_stage
@@ -47,15 +53,21 @@ def encode_documents(wire: Mapping[str, Any]) -> None:
 def _encode_documents(batch: DocumentBatch) -> None:
     state = runtime()
     stage = state.plan.stages[batch.stage]
-    items = _encode_items(state, stage, batch.documents(), batch.generation)
-    ready = [_is_ready(state, stage, item) for item in items]
-    items = [
-        carrying.emptied(state, item) if done else item
-        for item, done in zip(items, ready, strict=True)
-    ]
-    remember(state, list(compress(items, ready)), batch.generation)
-    items = [carrying.lightened(state, item) for item in items]
+    items = encoded(state, stage, batch.documents(), batch.generation)
     hand_on_documents(state, replace(batch, items=tuple(item.to_wire() for item in items)))
+
+
+def encoded(
+    state: Runtime, stage: StagePlan, items: list[DocumentItem], generation: int
+) -> list[DocumentItem]:
+    """Return items as they leave a stage: with its embeddings, or with the reason why without."""
+    items = _encode_items(state, stage, items, generation)
+    ready = [_is_ready(state, stage, item) for item in items]
+    done = [carrying.emptied(state, item) for item in compress(items, ready)]
+    remember(state, done, generation)
+    # Only these: of the others a later stage may read the embeddings.
+    light = iter([carrying.lightened(state, item) for item in done])
+    return [next(light) if is_ready else item for item, is_ready in zip(items, ready, strict=True)]
 
 
 def _is_ready(state: Runtime, stage: StagePlan, item: DocumentItem) -> bool:
@@ -63,7 +75,7 @@ def _is_ready(state: Runtime, stage: StagePlan, item: DocumentItem) -> bool:
     later = state.plan.stages[stage.index + 1 :]
     if item.error is not None or any(one.component(item.modality) for one in later):
         return False
-    return item.aside is None and item.has_rows(stage.vector)
+    return item.aside is None and item.has_rows(stage.vector, stage.index)
 
 
 def _encode_queries(batch: QueryBatch, started: float) -> None:
@@ -169,7 +181,7 @@ def _encode_items(
         item
         for item in items
         if item.error is None
-        and not item.has_rows(stage.vector)
+        and not item.has_rows(stage.vector, stage.index)
         and stage.component(item.modality) is not None
     ]
     done = {
@@ -180,6 +192,8 @@ def _encode_items(
         group = [item for item in small if item.modality == modality]
         try:
             done.update(_encode_group(state, stage, group, generation))
+        except (*STORE_FAULTS, StorageBusyError, StorageUnavailableError):
+            raise  # no document's fault: they are sent again
         except Exception as error:
             if len(group) == 1:
                 logger.exception("encode: document %s failed", group[0].doc_id)
@@ -200,7 +214,11 @@ def _encode_group(
     ends = np.cumsum([0 if item.positions is None else len(item.positions) for item in group])
     parts = np.split(rows, ends[:-1])
     return {
-        item.doc_id: replace(item, embeddings={**item.embeddings, stage.vector: part})
+        item.doc_id: replace(
+            item,
+            embeddings={**item.embeddings, stage.vector: part},
+            made={**item.made, stage.vector: stage.index},
+        )
         for item, part in zip(group, parts, strict=True)
     }
 
@@ -214,7 +232,7 @@ def _encode_pieces(
     try:
         encoder: Encoder = state.component(stage, item.modality, generation)
         for place, piece in enumerate(pieces):
-            if stage.vector in piece["rows"]:
+            if piece["made"].get(stage.vector, -1) >= stage.index:
                 continue
             arrays: Sequence[NDArray[Any]] = (
                 carrying.unload(state, piece)
@@ -222,7 +240,7 @@ def _encode_pieces(
                 else list(carrying.rows_of(state, piece, stage.reads))
             )
             rows = _embedded(encoder, _chunks_of(arrays))
-            pieces[place] = carrying.with_rows(state, piece, stage.vector, rows)
+            pieces[place] = carrying.with_rows(state, piece, stage.vector, rows, stage.index)
             if time.monotonic() >= end:
                 break
     except IndexStoreError:

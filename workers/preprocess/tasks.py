@@ -58,7 +58,8 @@ def _preprocess_documents(batch: DocumentBatch) -> None:
     stage = state.plan.stages[batch.stage]
     items = batch.documents()
     if all(item.cursor is None for item in items):
-        items = recall(state, items, batch.generation)
+        known = recall(state, items, batch.generation)
+        items = [carrying.lightened(state, item) for item in known]
     cut = [_cut(state, stage, item) for item in items]
     hand_on_documents(state, replace(batch, items=tuple(item.to_wire() for item in cut)))
 
