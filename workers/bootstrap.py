@@ -26,7 +26,7 @@ from workers.index.dispatcher import Dispatcher
 from workers.keeping import Keeper
 from workers.reduce.tasks import prepare
 from workers.runtime import InHand, Runtime, runtime
-from workers.search.opening import Opener
+from workers.search.segment_watcher import SegmentWatcher
 from workers.search.serving import Tailer, serving
 from workers.search.word_exchange import WordExchange
 
@@ -42,6 +42,12 @@ logger = logging.getLogger(__name__)
 
 #: What no second start can mend.
 _FAULTS_OF_THE_FLOW = (ComponentError, EngineError, FingerprintMismatchError, PluginFileError)
+
+#: Those of neither stages nor shards.
+_OTHER_QUEUES = (
+    names.FETCH_QUEUE, names.INDEX_QUEUE, names.REDUCE_QUEUE, names.BUILD_QUEUE,
+    names.PREVIEW_QUEUE,
+)  # fmt: skip
 
 _services: list[_Service] = []
 
@@ -104,7 +110,7 @@ def start_services(sender: Any = None, **_: Any) -> None:
         _services.append(Keeper(state))
     if state.shards_here():
         _services.append(Tailer(serving(), state, heartbeat.tell))
-        _services.append(Opener(serving(), state))
+        _services.append(SegmentWatcher(serving(), state))
         _services.append(WordExchange(serving(), state))
     if names.INDEX_QUEUE in state.queues:
         _services.append(Dispatcher(state))
@@ -153,5 +159,5 @@ def _what(state: Runtime) -> str:
     shards = [
         f"shard {shard} of {state.plan.indexes[index].name}" for index, shard in state.shards_here()
     ]
-    others = [queue for queue in state.queues if queue in ("index", "reduce", "build")]
+    others = [queue for queue in state.queues if queue in _OTHER_QUEUES]
     return ", ".join(stages + shards + others)

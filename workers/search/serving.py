@@ -18,7 +18,7 @@ from compose.wire.messages import Target
 from indexstore.errors import CollectionNotFoundError, IndexStoreError
 from indexstore.shard import Shard, ShardStats
 from workers.runtime import Runtime, runtime
-from workers.search.opened import Opened
+from workers.search.open_shards import OpenShards
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Serving:
 
     def __init__(self, state: Runtime) -> None:
         self._state = state
-        self.opened = Opened(state)
+        self.open_shards = OpenShards(state)
         self._compared_at = 0.0
         self._orders: dict[Target, _Order] = {}
         self._looked_at = 0.0
@@ -65,7 +65,7 @@ class Serving:
             IndexStoreError: a shard cannot be opened.
             QueueWithoutShardError: a queue has none.
         """
-        self.opened.load()
+        self.open_shards.load()
 
     def shard(self, target: Target, generation: int = 0) -> Shard:
         """Return a shard in the generation that a query was encoded for; 0 is the one that serves.
@@ -73,7 +73,7 @@ class Serving:
         Raises:
             GenerationError: it is not served here.
         """
-        found = self.opened.find(target, generation)
+        found = self.open_shards.find(target, generation)
         if found is None:
             raise GenerationError((target, generation))
         return found
@@ -84,15 +84,15 @@ class Serving:
         if now - self._compared_at < _COMPARE_S:
             return False
         self._compared_at = now
-        return self.opened.follow()
+        return self.open_shards.follow()
 
     def describe(self) -> list[Mapping[str, Any]]:
         """Return what to announce of each shard."""
-        return [self._described(target, shard) for target, shard in self.opened.shards.items()]
+        return [self._described(target, shard) for target, shard in self.open_shards.shards.items()]
 
     def layouts(self) -> list[tuple[int, int]]:
         """Return how many shards serve each index, and since which epoch."""
-        return [(layout.shards, layout.epoch) for layout in self.opened.layout]
+        return [(layout.shards, layout.epoch) for layout in self.open_shards.layout]
 
     def _described(self, target: Target, shard: Shard) -> Mapping[str, Any]:
         stats = shard.stats()
@@ -102,7 +102,7 @@ class Serving:
             "name": self._state.plan.indexes[index].name,
             "shard": number,
             "of": of,
-            "serves": self.opened.serves(target),
+            "serves": self.open_shards.serves(target),
             "ready": True,
             "applied_seq": stats.applied_seq,
             "documents": stats.documents,
@@ -118,12 +118,12 @@ class Serving:
     def catch_up(self) -> bool:
         """Apply what is new in the log to every shard; tell whether anything was."""
         changed = False
-        for target, shard in self.opened.shards.items():
+        for target, shard in self.open_shards.shards.items():
             before = shard.applied_seq
             if shard.catch_up() != before:
                 changed = True
                 self._news_at[target] = time.monotonic()
-        for shard in self.opened.former():
+        for shard in self.open_shards.former():
             shard.catch_up()
         return changed
 
@@ -133,12 +133,12 @@ class Serving:
         Raises:
             IndexStoreError: the first shard's of which they cannot be opened now.
         """
-        for shard in tuple(self.opened.shards.values()):
+        for shard in tuple(self.open_shards.shards.values()):
             shard.look_ahead()
 
     def covered(self) -> dict[Target, int]:
         """Return how far the segments of each shard go."""
-        return {target: s.stats().covered_seq for target, s in self.opened.shards.items()}
+        return {target: s.stats().covered_seq for target, s in self.open_shards.shards.items()}
 
     def see_to_builds(self) -> None:
         """Ask for a segment where one is due; again and again, for a builder may die of it."""
@@ -146,8 +146,8 @@ class Serving:
         if now - self._looked_at < _BUILD_LOOK_S:
             return
         self._looked_at = now
-        for target, shard in self.opened.shards.items():
-            if not self.opened.is_lasting(target):
+        for target, shard in self.open_shards.shards.items():
+            if not self.open_shards.is_lasting(target):
                 continue  # whoever changes the layout has segments built for the new one
             stats = shard.stats()
             rests = now - self._news_at.setdefault(target, now) > _SETTLED_S

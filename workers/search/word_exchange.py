@@ -49,19 +49,27 @@ class WordExchange(threading.Thread):
         """Exchange until stopped; what fails is tried again."""
         while not self._stopping.wait(_LOOK_S):
             try:
-                for target, shard in list(self._serving.opened.shards.items()):
-                    if self._is_shared(target):
-                        self._exchange(target, shard)
+                self._exchange_all()
             except (RedisError, OSError, WireFormatError) as error:
                 logger.debug("words of other shards are not known: %s", error)
             except Exception:
                 logger.exception("word exchange: trying again")
 
+    def _exchange_all(self) -> None:
+        keys = set()
+        for target, shard in list(self._serving.open_shards.shards.items()):
+            if self._is_shared(target):
+                keys.add(self._exchange(target, shard))
+        for remembered in (self._known, self._learnt, self._next_at):
+            for what in [what for what in remembered if what[0] not in keys]:
+                del remembered[what]  # of former generations and layouts
+
     def _is_shared(self, target: Target) -> bool:
         index, _, of = target
         return self._state.plan.indexes[index].kind == "text" and of > 1
 
-    def _exchange(self, target: Target, shard: Shard) -> None:
+    def _exchange(self, target: Target, shard: Shard) -> str:
+        """Exchange the counts of one shard; return the hash that they are in."""
         index, number, of = target
         name = self._state.plan.indexes[index].name
         key = names.words_key(self._state.collection, name, shard.place.generation, of)
@@ -76,6 +84,7 @@ class WordExchange(threading.Thread):
         if self._learnt.get((key, number)) != learnt:
             shard.learn_words([table for _, table in known])
             self._learnt[key, number] = learnt
+        return key
 
     def _tell(self, what: tuple[str, int], shard: Shard) -> None:
         """Write the shard's counts, unless that would take too much of its time."""

@@ -21,11 +21,11 @@ _SWEEP_S = 600.0
 _UNUSED_S = 3_600.0  # nobody opens a segment for as long
 
 
-class Opener(threading.Thread):
+class SegmentWatcher(threading.Thread):
     """Looks for new segments of the shards of a process, and forgets old copies of them."""
 
     def __init__(self, serving: Serving, state: Runtime) -> None:
-        super().__init__(name="segment-opener", daemon=True)
+        super().__init__(name="segment-watcher", daemon=True)
         self._serving = serving
         self._state = state
         self._stopping = threading.Event()
@@ -37,7 +37,7 @@ class Opener(threading.Thread):
         self._stopping.set()
 
     def run(self) -> None:
-        """Open until stopped; what fails is logged and tried again."""
+        """Watch until stopped; what fails is logged and tried again."""
         while not self._stopping.wait(_POLL_S):
             try:
                 self._serving.look_ahead()
@@ -48,9 +48,9 @@ class Opener(threading.Thread):
             except CollectionNotFoundError:
                 pass  # nothing was ever written; the next look may find it
             except IndexStoreError as error:
-                logger.warning("opener: %s; those that are open go on serving", error)
+                logger.warning("segment watcher: %s; those that are open go on serving", error)
             except Exception:
-                logger.exception("opener: trying again")
+                logger.exception("segment watcher: trying again")
 
     def _give_memory_back(self) -> None:
         """Return to the system what a delta held that a segment has taken the place of."""

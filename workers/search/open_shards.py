@@ -29,7 +29,7 @@ class _Former:
     until: float
 
 
-class Opened:
+class OpenShards:
     """Opens and closes shards as generations and layouts come and go.
 
     What is new is opened in a thread of its own, for that may take long, and what serves must not
@@ -72,7 +72,7 @@ class Opened:
         ]
         if missing and self._opener is None and now >= self._retry_at:
             self._opener = threading.Thread(
-                target=self._open_all, args=(missing, generation), name="opener", daemon=True
+                target=self._open_all, args=(missing, generation), name="shard-opener", daemon=True
             )
             self._opener.start()
         return changed
@@ -128,32 +128,34 @@ class Opened:
         return Shard.open(self._state.place(target, generation))
 
     def _open_all(self, missing: Iterable[Target], generation: int) -> None:
-        try:
-            self._fresh = {target: self._open(target, generation) for target in missing}
-        except IndexStoreError as error:
-            logger.warning("a shard cannot be opened yet: %s", error)
-        except Exception:
-            logger.exception("a shard cannot be opened yet")
+        for target in missing:
+            try:
+                self._fresh[target] = self._open(target, generation)
+            except IndexStoreError as error:
+                logger.warning("%s cannot be opened yet: %s", _named(target), error)
+                self._retry_at = time.monotonic() + _RETRY_S
+            except Exception:
+                logger.exception("%s cannot be opened yet", _named(target))
+                self._retry_at = time.monotonic() + _RETRY_S
 
     def _take_fresh(self, wanted: set[Target], generation: int, now: float) -> bool:
         """Let what was opened meanwhile serve, where it is still what shall."""
         if self._opener is None or self._opener.is_alive():
             return False
         self._opener = None
-        if not self._fresh:
-            self._retry_at = now + _RETRY_S
+        opened, self._fresh = self._fresh, {}
         fresh = {
             target: shard
-            for target, shard in self._fresh.items()
+            for target, shard in opened.items()
             if target in wanted and shard.place.generation == generation
         }
-        self._fresh = {}
+        for target in opened.keys() - fresh.keys():  # something else shall serve by now
+            opened[target].close()
         before = {target: self.shards[target] for target in fresh if target in self.shards}
         self._retire(before, now)
         self.shards = {**self.shards, **fresh}
         for target in fresh:
-            logger.info("serving shard %d of %d of index %d, generation %d",
-                        target[1], target[2], target[0], generation)  # fmt: skip
+            logger.info("serving %s, generation %d", _named(target), generation)
         return bool(fresh)
 
     def _drop(self, gone: set[Target], now: float) -> bool:
@@ -170,6 +172,11 @@ class Opened:
             if now >= former.until:
                 former.shard.close()
         self._former = [former for former in self._former if now < former.until]
+
+
+def _named(target: Target) -> str:
+    index, shard, of = target
+    return f"shard {shard} of {of} of index {index}"
 
 
 class QueueWithoutShardError(Exception):
