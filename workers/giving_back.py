@@ -53,6 +53,7 @@ def as_document_stage(wire: Mapping[str, Any], work: Callable[[DocumentBatch], N
             work(carrying.unpacked(state, batch))
     except STORE_FAULTS as error:
         logger.warning("%s: %s; its documents are sent again", batch.batch_id, error)
+        metrics.fail()
         give_back(batch, counts=False)
     except Exception:
         logger.exception("%s failed; its documents are sent one by one", batch.batch_id)

@@ -8,7 +8,7 @@ import time
 
 from compose.wire import names
 from indexstore.blobs import Blobs
-from indexstore.errors import CollectionNotFoundError, IndexStoreError
+from indexstore.errors import CollectionNotFoundError
 from indexstore.upkeep import UpkeepPolicy, referenced_blobs, tidy
 from workers.leasing import held
 from workers.runtime import Runtime
@@ -44,7 +44,7 @@ class Housekeeper(threading.Thread):
                 self._round()
             except CollectionNotFoundError:
                 continue
-            except (IndexStoreError, OSError):
+            except Exception:
                 logger.exception("housekeeper: trying again")
 
     def _round(self) -> None:

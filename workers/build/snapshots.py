@@ -11,6 +11,7 @@ from celery import shared_task
 from compose.wire import names
 from indexstore.errors import IndexStoreError, StorageBusyError, StorageUnavailableError
 from indexstore.model import Job
+from workers import metrics
 from workers.build.restoring import bring_back
 from workers.build.saving import save
 from workers.errors import WorkerError
@@ -46,7 +47,9 @@ def _do(kind: str, order: Mapping[str, Any], work: Callable[[Runtime, Job], None
             raise  # the job stays open, and is done again
         except (WorkerError, IndexStoreError) as error:
             logger.warning("%s: job %s failed: %s", kind, job.id, error)
+            metrics.fail()
             state.ledger.finish_job(job.id, "failed", error=str(error))
         except Exception as error:
             logger.exception("%s: job %s failed", kind, job.id)
+            metrics.fail()
             state.ledger.finish_job(job.id, "failed", error=f"{type(error).__name__}: {error}")

@@ -13,6 +13,7 @@ from compose.wire.messages import target_of
 from indexstore.build import BuildPolicy, build_shard
 from indexstore.coverage import coverage
 from indexstore.errors import IndexStoreError
+from workers import metrics
 from workers.leasing import held
 from workers.runtime import runtime
 
@@ -38,6 +39,7 @@ def build(order: Mapping[str, Any]) -> None:
             report = build_shard(place, policy=policy, force=is_asked)
         except (IndexStoreError, OSError):
             logger.exception("build: shard %s; its delta goes on serving", target)
+            metrics.fail()
             return
     logger.info("build: %s", report)
     state.announce_log()

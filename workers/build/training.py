@@ -16,6 +16,7 @@ from celery import shared_task
 from compose.wire import codec, names
 from indexstore.errors import IndexStoreError
 from indexstore.model import Artefact, Job
+from workers import metrics
 from workers.build.lessons import Lesson, learn
 from workers.component import state_digest
 from workers.errors import TrainingError, WorkerError
@@ -40,11 +41,13 @@ def train(order: Mapping[str, Any]) -> None:
         try:
             _train(state, job)
         except WorkerError as error:
+            metrics.fail()
             state.ledger.finish_job(job.id, "failed", error=str(error))
         except IndexStoreError:
             raise  # the store could not be reached or written: the job stays open
         except Exception as error:
             logger.exception("train: job %s failed", job.id)
+            metrics.fail()
             state.ledger.finish_job(job.id, "failed", error=f"{type(error).__name__}: {error}")
 
 

@@ -211,7 +211,7 @@ def learnt(lesson: Lesson, pull: float, steps: Steps) -> Floats:
     try:
         import torch  # noqa: PLC0415  (optional; needed only here)
     except ModuleNotFoundError as error:
-        raise MissingLibraryError("training MetricAdapter", "torch", "torch") from error
+        raise MissingLibraryError("training MetricAdapter", "torch", "torch==2.13.0") from error
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
     torch.manual_seed(_SEED)
     asked, answers = torch.from_numpy(lesson.queries), torch.from_numpy(lesson.documents)

@@ -74,7 +74,10 @@ class Errands:
         order.again_at = 0.0
         logger.warning("job %s (%s) was lost with its worker", job.id, self._kind)
         if order.deaths >= _MOST_DEATHS:
-            error = f"given up: it ended {order.deaths} workers; they may lack memory for it"
+            error = (
+                f"given up: it ended {order.deaths} workers; they may lack memory for it, or cannot"
+                " reach the store: see their logs"
+            )
             self._state.ledger.finish_job(job.id, "failed", error=error)
 
     def _send(self, order: _Order, now: float) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from workers.component import Floats
 
 _AXES, _CHANNELS = 4, 3
+_TOKENS = 3  # dimensions of rows of tokens
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 
 
@@ -69,6 +70,6 @@ class PictureInput:
 
     def _pooled(self, rows: NDArray[Any]) -> Floats:
         axes: Sequence[int] = range(2, rows.ndim)
-        if rows.ndim == _CHANNELS or (rows.ndim == _AXES and self.is_last):
+        if rows.ndim == _TOKENS or (rows.ndim == _AXES and self.is_last):
             axes = range(1, rows.ndim - 1)
         return np.asarray(rows.mean(axis=tuple(axes)) if axes else rows, np.float32)
