@@ -141,3 +141,21 @@ def test_a_flow_without_an_indexer_runs(tmp_path: Path, flow: str) -> None:
         assert refused.status_code == 422
         assert "it has no indexes" in refused.json()["detail"]
         assert (health["status"], health["documents"]["indexed"]) == ("green", len(TEXTS))
+
+
+def test_encoders_one_after_the_other_all_encode_documents_as_queries(tmp_path: Path) -> None:
+    """Documents and queries pass both: a text finds its like by 64 bits, not by 64 numbers."""
+    flow = (
+        "name: chain\nservices:\n  - {name: Preprocessor}\n"
+        "  - {name: Encoder, uses: Hashing, with: {dim: 64}}\n"
+        "  - {name: Encoder, uses: Binarizer}\n"
+        "  - {name: Indexer, uses: binary}\n"
+    )
+    with running(tmp_path, flow) as it:
+        it.index(*({"id": text, "text": text} for text in TEXTS))
+
+        hits = [it.search(text, limit=1, with_vector=True)["hits"][0] for text in TEXTS]
+
+    assert [hit["id"] for hit in hits] == TEXTS
+    assert {hit["score"] for hit in hits} == {1.0}
+    assert {len(hit["chunks"][0]["vector"]) for hit in hits} == {8}
