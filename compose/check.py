@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from compose.builtin import CODES, ENGINES
-from compose.component import wanted
+from compose.component import unmet
 from compose.errors import one_of
 from compose.flow import Flow, Step, depths_of
 from compose.joining import AVERAGE, joined, joined_by
@@ -111,7 +111,7 @@ def _behind(
     given = {found.dim for found in source.values()}
     for found in branches.values():
         for dim in given:
-            if expected := wanted(found.takes_dim, dim):
+            if expected := unmet(found.takes_dim, dim):
                 problem = f"is given vectors of {dim} dimensions"
                 reading.add(step.mark, step.fault_key(), problem, expected=expected)
     return given if all(found.keeps_dim for found in branches.values()) else dims
