@@ -11,7 +11,6 @@ from compose.joining import AVERAGE, joined, joined_by
 from compose.keys import MODALITIES
 from compose.plan import ANY_MODALITY
 from compose.reading import Reading
-from compose.scoring import check_fusion
 from compose.specs import Resolved
 
 #: What an encoder of embeddings (PCA, PQ, ...) lists as its input.
@@ -40,7 +39,6 @@ def check_flow(flow: Flow, resolved: Mapping[str, Branches], reading: Reading) -
         checked[step.id] = step
     flow = replace(flow, steps=tuple(checked.values()))
     _check_size(flow, reading)
-    check_fusion(flow, reading)
     _check_averages(flow, reading)
     whole = joined(flow)
     for step in whole.of_service("Indexer"):
