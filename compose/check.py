@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from compose.builtin import CODES, ENGINES
-from compose.component import wanted
+from compose.component import unmet
 from compose.errors import one_of
 from compose.flow import Flow, Step, depths_of
 from compose.joining import AVERAGE, joined, joined_by
 from compose.keys import MODALITIES
 from compose.plan import ANY_MODALITY
 from compose.reading import Reading
-from compose.scoring import check_fusion
 from compose.specs import Resolved
 
 #: What an encoder of embeddings (PCA, PQ, ...) lists as its input.
@@ -40,7 +39,6 @@ def check_flow(flow: Flow, resolved: Mapping[str, Branches], reading: Reading) -
         checked[step.id] = step
     flow = replace(flow, steps=tuple(checked.values()))
     _check_size(flow, reading)
-    check_fusion(flow, reading)
     _check_averages(flow, reading)
     whole = joined(flow)
     for step in whole.of_service("Indexer"):
@@ -111,7 +109,7 @@ def _behind(
     given = {found.dim for found in source.values()}
     for found in branches.values():
         for dim in given:
-            if expected := wanted(found.takes_dim, dim):
+            if expected := unmet(found.takes_dim, dim):
                 problem = f"is given vectors of {dim} dimensions"
                 reading.add(step.mark, step.fault_key(), problem, expected=expected)
     return given if all(found.keeps_dim for found in branches.values()) else dims

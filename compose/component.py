@@ -86,7 +86,7 @@ class Option:
 Widths = Mapping[str, int]
 
 
-def wanted(widths: Widths, dim: int | None) -> str:
+def unmet(widths: Widths, dim: int | None) -> str:
     """Return in words what vectors of this length should be as long as; "" where they fit."""
     over, step = widths.get("over", 0), widths.get("multiple of", 1)
     if dim is None or (dim > over and dim % step == 0):

@@ -126,11 +126,12 @@ class _FlowReader:
         root = self._root
         self._reading.check_keys(root, names(FLOW), "the flow")
         steps = self._steps()
+        indexes = [step.id.lower() for step in steps if step.service == "Indexer"]
         flow = Flow(
             name=self._name(),
             port=self._integer(root, "port", DEFAULT_PORT, 1, 65535),
             steps=steps,
-            score=read_score(self._root.value.get("score"), self._reading),
+            score=read_score(root.value.get("score"), self._reading, indexes=indexes),
             workers=self._workers(),
             volumes=self._mapping("volumes"),
             networks=self._mapping("networks"),

@@ -6,6 +6,7 @@ execute them, so the classes, their options and defaults are read from the synta
 
 import ast
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +54,17 @@ def describe(path: Path, known: _KNOWN | None = None) -> tuple[Component, ...]:
         raise ValueError(f"{len(source)} bytes are no plug-in; at most {MAX_BYTES}")
     try:
         tree = ast.parse(source, filename=str(path))
+        classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+        found = [_component(node, classes, path, known or {}) for node in classes.values()]
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise ValueError(f"no valid Python: {error}") from None
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    found = (_component(node, classes, path, known or {}) for node in classes.values())
     return tuple(component for component in found if component is not None)
 
 
 def _component(
     node: ast.ClassDef, classes: dict[str, ast.ClassDef], path: Path, known: _KNOWN
 ) -> Component | None:
+    """Return what a class is: all that it says, and for the rest the component that it extends."""
     lineage = list(_lineage(node, classes))
     bases = [name for one in lineage for name in _base_names(one)]
     base = next((known[name] for name in bases if name in known), _NOTHING)
@@ -73,22 +75,26 @@ def _component(
     options = tuple(_options(constructor)) if constructor else base.options
     if kind == "index":
         options = engine_options(_declared(_attribute(lineage, "OPTIONS")))
-    return Component(
+    said: dict[str, Any] = {
+        "inputs": _words(_attribute(lineage, "inputs")) or base.inputs or _inputs(bases),
+        "outputs": _words(_attribute(lineage, "outputs")),
+        "dim": _dim(lineage, options),
+        "former_options": _former(_attribute(lineage, "former_options")),
+        "learns": not _LEARNING.isdisjoint(bases),
+        "keeps_dim": bool(_literal(_attribute(lineage, "keeps_dim"))),
+        "takes_dim": _rules(_attribute(lineage, "takes_dim")),
+        "metric": str(_literal(_attribute(lineage, "metric")) or ""),
+    }
+    return replace(
+        base,
         kind=kind,
         name=node.name,
         aliases=_words(_attribute(lineage, "aliases")),
         module=str(path),
         summary=(ast.get_docstring(node) or "").partition("\n")[0],
-        inputs=_words(_attribute(lineage, "inputs")) or base.inputs or _inputs(bases),
-        outputs=_words(_attribute(lineage, "outputs")) or base.outputs,
-        dim=_dim(lineage, options) or base.dim,
         options=options,
-        former_options=_former(_attribute(lineage, "former_options")) or base.former_options,
-        open_options=bool(constructor and constructor.args.kwarg),
-        learns=base.learns or not _LEARNING.isdisjoint(bases),
-        keeps_dim=bool(_literal(_attribute(lineage, "keeps_dim"))) or base.keeps_dim,
-        takes_dim=_rules(_attribute(lineage, "takes_dim")) or base.takes_dim,
-        metric=str(_literal(_attribute(lineage, "metric")) or base.metric),
+        open_options=bool(constructor.args.kwarg) if constructor else base.open_options,
+        **{name: value for name, value in said.items() if value},
     )
 
 
@@ -172,7 +178,7 @@ def _attribute(lineage: list[ast.ClassDef], name: str) -> ast.expr | None:
 def _literal(node: ast.expr | None) -> object:
     try:
         return ast.literal_eval(node) if node is not None else None
-    except ValueError:
+    except (ValueError, TypeError):  # no literal, or one that cannot be made, such as {[]: 1}
         return None
 
 

@@ -1,7 +1,7 @@
 """What a flow says of scoring: the keys of ``score``, and the functions and reducers they name."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from compose.errors import one_of
@@ -22,8 +22,16 @@ _NUMBERS = ("rank_constant", "candidates", "rerank")
 _KINDS: Mapping[str, str] = {**dict.fromkeys(SCORE_FUNCTIONS, "score"), "reduce": "reducer"}
 
 
-def read_score(node: Node | None, reading: Reading) -> Mapping[str, Any]:
-    """Return a flow's ``score`` with its components as a flow file would write them, checked."""
+def read_score(
+    node: Node | None, reading: Reading, *, indexes: Collection[str]
+) -> Mapping[str, Any]:
+    """Return a flow's ``score`` with its components as a flow file would write them, checked.
+
+    Args:
+        node: as the file has it.
+        reading: notes what cannot be.
+        indexes: the names of the flow's indexes.
+    """
     if node is None or node.value is None:
         return {}
     if not node.is_mapping:
@@ -33,6 +41,8 @@ def read_score(node: Node | None, reading: Reading) -> Mapping[str, Any]:
     score = plain_options(node, reading)
     for key in _NUMBERS:
         _check_number(key, node, score, reading)
+    _check_fusion(node, score, reading)
+    _check_weights(node, score, reading, indexes=indexes)
     reader = SpecReader(reading, (), reading.folder).with_plugins(node.value.get("py_path"))
     score.pop("py_path", None)
     for key, kind in _KINDS.items():
@@ -54,24 +64,31 @@ def _check_number(key: str, node: Node, score: Mapping[str, Any], reading: Readi
         reading.add(mark, f"score.{key}", f"{repr(value)[:40]} does not fit", expected=expected)
 
 
-def check_fusion(flow: Flow, reading: Reading) -> None:
-    """The ways of fusing indexes are two, and weights are positive numbers of its Indexers."""
-    score = flow.score
-    if not flow.steps or not score.keys() & {"fusion", "weights"}:
-        return
-    mark = flow.steps[0].mark
-    if score.get("fusion") not in (None, *FUSIONS):
-        problem = f"{str(score['fusion'])[:40]!r} is no way to fuse indexes"
+def _check_fusion(node: Node, score: Mapping[str, Any], reading: Reading) -> None:
+    fusion = score.get("fusion")
+    if fusion not in (None, *FUSIONS):
+        problem = f"{str(fusion)[:40]!r} is no way to fuse indexes"
+        mark = node.value["fusion"].mark
         reading.add(mark, "score.fusion", problem, expected=" or ".join(FUSIONS))
-    weights = score.get("weights") or {}
-    known = [step.id.lower() for step in flow.of_service("Indexer")]
+
+
+def _check_weights(
+    node: Node, score: Mapping[str, Any], reading: Reading, *, indexes: Collection[str]
+) -> None:
+    """Weights are positive numbers of the flow's indexes."""
+    weights = score.get("weights")
+    if not weights:
+        return
+    place = node.value["weights"]
     if not isinstance(weights, Mapping):
-        reading.add(mark, "score.weights", "is no mapping", expected="the weight of each index")
+        expected = "the weight of each index"
+        reading.add(place.mark, "score.weights", "is no mapping", expected=expected)
         return
     for name, weight in weights.items():
-        if name not in known:
+        mark = place.keys.get(name, place.mark)
+        if name not in indexes:
             problem = f"{str(name)[:40]!r} is no index of this flow"
-            reading.add(mark, "score.weights", problem, expected=one_of(known) or "none")
+            reading.add(mark, "score.weights", problem, expected=one_of(indexes) or "none")
         elif not _is_weight(weight):
             problem = f"the weight of {name!r} is no number of 0 or more"
             reading.add(mark, "score.weights", problem, expected="a number such as 1.0")

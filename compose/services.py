@@ -1,5 +1,6 @@
 """The steps of a flow under construction, as data, and what can be done with a row of them."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,6 +9,9 @@ from compose.catalog import KIND_OF_SERVICE
 from compose.errors import Fault, FlowError, FlowTopologyError, nearest, one_of
 from compose.flow import FRONTEND
 from compose.keys import BRANCH_SERVICES, BRANCHES, STEP, names
+
+#: What is called a file of a fault in YAML that stands in a string: where that string stands.
+_IN_STRING = re.compile(r"[^:]*:(\d+) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,13 @@ def by_step(name: str, services: Services, text: str, error: FlowError) -> FlowE
             step = ""
         of_line.append(step)
     faults = [
-        fault._replace(file=name, line=0, column=0, key=of_line[fault.line] + fault.key)
+        fault._replace(file=name, line=0, column=0, key=of_line[_line(fault)] + fault.key)
         for fault in error.faults
     ]
     return type(error)(*faults)
+
+
+def _line(fault: Fault) -> int:
+    """Return the line of the flow that a fault is in; YAML in a string has lines of its own."""
+    around = _IN_STRING.match(fault.file)
+    return int(around.group(1)) if around else fault.line

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from compose.catalog import Catalog
-from compose.component import Component, Widths, wanted
+from compose.component import Component, Widths, unmet
 from compose.errors import FlowError, nearest, one_of
 from compose.gnes import translated
 from compose.options import check_options, plain_options
@@ -168,7 +168,7 @@ class SpecReader:
 
     def check_width(self, part: Resolved, dim: int | None, mark: Mark, key: str) -> None:
         """Note when an encoder cannot take vectors as long as those of the one before it."""
-        if expected := wanted(part.takes_dim, dim):
+        if expected := unmet(part.takes_dim, dim):
             problem = f"{part.spec.uses} is given vectors of {dim} dimensions"
             self.reading.add(mark, key, problem, expected=expected)
 

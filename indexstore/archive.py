@@ -8,18 +8,15 @@ can be copied to another deployment's store and be restored there.
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import fsspec
-
-from indexstore.errors import IndexStoreError, StorageFullError
+from indexstore.errors import IndexStoreError
+from indexstore.files import Files
 
 FORMAT = 1
 #: Beside the folders of collections, whose names begin with a letter or a digit.
@@ -53,7 +50,10 @@ class CorruptSnapshotError(IndexStoreError):
         self.name, self.reason = name, reason
 
     def __str__(self) -> str:
-        return f"snapshot {self.name!r} cannot be read: {self.reason}"
+        return (
+            f"snapshot {self.name!r} cannot be read: {self.reason}; copy its folder below {ROOT} "
+            "here again, or delete it"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +85,15 @@ def new_name() -> str:
 
 
 class Archive:
-    """The snapshots of one collection."""
+    """The snapshots of one collection; faults of the store raise one of STORE_FAULTS."""
 
     def __init__(self, blob_url: str, collection: str) -> None:
-        self.url = blob_url
-        self._fs: Any
-        self._fs, root = fsspec.core.url_to_fs(blob_url)
-        self._root = f"{str(root).rstrip('/')}/{ROOT}/{collection}"
-        self._is_local = "file" in self._fs.protocol or "local" in self._fs.protocol
+        self._files = Files(blob_url, f"{ROOT}/{collection}")
 
     def list(self) -> list[SnapshotInfo]:
         """Return every complete snapshot, the newest first."""
-        try:
-            folders = self._fs.ls(self._root, detail=False)
-        except FileNotFoundError:
-            return []
-        names = (folder.rstrip("/").rpartition("/")[2] for folder in folders)
-        found = [info for name in names if is_name(name) and (info := self._info(name))]
+        names = filter(is_name, self._files.names())
+        found = [info for name in names if (info := self._info(name))]
         return sorted(found, key=lambda info: (-info.created_at, info.name))
 
     def info(self, name: str) -> SnapshotInfo:
@@ -124,14 +116,7 @@ class Archive:
         Raises:
             StorageFullError: there is no space for it.
         """
-        path = f"{self._root}/{name}/{file}"
-        try:
-            if self._is_local:
-                _write_durably(Path(path), data)
-            else:
-                self._fs.pipe_file(path, data)
-        except OSError as error:
-            raise StorageFullError(self.url, str(error)) from error
+        self._files.write(f"{name}/{file}", data, is_lasting=True)
         return sha256(data).hexdigest()
 
     def link(self, name: str, file: str, original: Path) -> bool:
@@ -139,11 +124,11 @@ class Archive:
 
         Returns:  False where it must be copied.
         """
-        target = Path(f"{self._root}/{name}/{file}")
-        if not self._is_local:
+        if not self._files.is_local:
             return False
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self._files.local_path(f"{name}/{file}")
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             os.link(original, target)
         except FileExistsError:
             return True
@@ -184,49 +169,30 @@ class Archive:
         Raises:
             SnapshotNotFoundError: there is nothing of that name.
         """
-        folder = f"{self._root}/{name}"
-        if not is_name(name) or not self._fs.exists(folder):
+        if not is_name(name) or not self._files.exists(name):
             raise SnapshotNotFoundError(name)
-        if self._fs.exists(f"{folder}/{_MANIFEST}"):
-            self._fs.rm_file(f"{folder}/{_MANIFEST}")
-        if self._is_local:
-            shutil.rmtree(folder)
-        else:
-            self._fs.rm(folder, recursive=True)
+        self._files.remove(f"{name}/{_MANIFEST}")
+        self._files.remove_folder(name)
 
     def _info(self, name: str) -> SnapshotInfo | None:
         try:
-            said = json.loads(self._fs.cat_file(f"{self._root}/{name}/{_MANIFEST}"))
+            said = json.loads(self._files.read(f"{name}/{_MANIFEST}"))
+            parts = tuple((file, checksum) for file, checksum in said["parts"])
+            lists = {"media": tuple(said["media"]), "artefacts": tuple(said["artefacts"])}
+            return SnapshotInfo(**{**said, **lists, "parts": parts, "name": name})
         except FileNotFoundError:
             return None
-        except ValueError as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise CorruptSnapshotError(name, f"its manifest is damaged ({error})") from error
-        parts = tuple((file, checksum) for file, checksum in said["parts"])
-        lists = {"media": tuple(said["media"]), "artefacts": tuple(said["artefacts"])}
-        return SnapshotInfo(**{**said, **lists, "parts": parts, "name": name})
 
     def _read(self, name: str, file: str) -> bytes:
         try:
-            data: bytes = self._fs.cat_file(f"{self._root}/{name}/{file}")
+            return self._files.read(f"{name}/{file}")
         except FileNotFoundError as error:
             raise CorruptSnapshotError(name, f"{file} is missing") from error
-        return data
 
 
 def medium_file(blob: str) -> str:
     """Return where a medium lies in a snapshot."""
     digest = blob.rpartition(":")[2]
     return f"media/{digest[:2]}/{digest}"
-
-
-def _write_durably(target: Path, data: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f"{target.name}.{uuid4().hex}")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.rename(target)
-    finally:
-        beside.unlink(missing_ok=True)

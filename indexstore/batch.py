@@ -31,7 +31,7 @@ class Batch:
 
         Raises:
             DimensionError: the rows are not as wide as the index's.
-            InvalidVectorError: a row or weight is not finite, or has no direction.
+            InvalidVectorError: a row or weight is not finite.
         """
         rows = checked_rows(query.embeddings.reshape(-1, query.embeddings.shape[-1]), dim=dim,
                             metric=metric)  # fmt: skip

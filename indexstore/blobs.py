@@ -92,8 +92,8 @@ class Blobs:
         """
         shutil.rmtree(self._local / key, ignore_errors=True)
         if self._remote is not None:
-            with reaching(self.url), suppress(FileNotFoundError):
-                self._remote.rm(self._address(key), recursive=True)
+            with reaching(self.url):
+                self._remove(key)
 
     def sweep(self, prefix: str, known: Container[str], *, age_s: float) -> int:
         """Remove what builders that died, and readers, have left; return how many folders.
@@ -111,8 +111,8 @@ class Blobs:
             return swept
         with reaching(self.url):
             old = self._orphans(prefix, known, before=time.time() - age_s)
-            for address in old:
-                self._remote.rm(address, recursive=True)
+            for key in old:
+                self._remove(key)
         return swept + len(old)
 
     def sweep_here(self, prefix: str, known: Container[str], *, age_s: float) -> int:
@@ -129,7 +129,7 @@ class Blobs:
         return len(old)
 
     def _orphans(self, prefix: str, known: Container[str], *, before: float) -> list[str]:
-        """Return the folders of the object store that nobody knows and nobody writes any more."""
+        """Return the keys in the object store that nobody knows and nobody writes any more."""
         newest: dict[str, float] = {}
         try:
             found = self._remote.find(self._address(prefix), detail=True)
@@ -139,11 +139,12 @@ class Blobs:
             name = path.removeprefix(self._address("")).split("/")
             key = "/".join(name[:4])  # collection, index, generation, segment
             newest[key] = max(newest.get(key, 0.0), changed_at(info))
-        return [
-            self._address(key)
-            for key, changed in newest.items()
-            if key not in known and changed < before
-        ]
+        return [key for key, changed in newest.items() if key not in known and changed < before]
+
+    def _remove(self, key: str) -> None:
+        """Remove a folder from the object store, unless somebody was faster."""
+        with suppress(FileNotFoundError):
+            self._remote.rm(self._address(key), recursive=True)
 
     def discard(self, folder: Path) -> None:
         """Remove a staged folder that will not be published."""

@@ -44,7 +44,7 @@ class Previews:
 
     def keep(self, digest: str, recipe: str, data: bytes) -> None:
         """Keep what was made of a content, unless many others of it are kept already."""
-        if self._files.count(_folder(digest)) < MAX_PREVIEWS:
+        if len(self._files.names(_folder(digest))) < MAX_PREVIEWS:
             self._files.write(f"{_folder(digest)}/{_checked(recipe)}", data)
 
     def drop(self, digest: str) -> None:

@@ -347,7 +347,7 @@ class PluginFileError(IndexStoreError):
 
 
 class MissingPackageError(IndexStoreError):
-    """An optional package that an engine needs is not installed."""
+    """An optional package is not installed."""
 
     code = "missing_package"
 

@@ -45,8 +45,8 @@ class Files:
             file = self._fs.open(self._at(path), "rb", block_size=_BLOCK_BYTES, **kept)
         return cast("BinaryIO", _Remote(file, self.url))
 
-    def write(self, path: str, data: bytes) -> None:
-        """Write a file that can be made again: whole or not at all, but not synced."""
+    def write(self, path: str, data: bytes, *, is_lasting: bool = False) -> None:
+        """Write a file, whole or not at all; synced where it cannot be made again."""
         with reaching(self.url):
             if not self.is_local:
                 self._fs.pipe_file(self._at(path), data)
@@ -56,9 +56,13 @@ class Files:
             beside = target.with_name(f".{target.name}.{uuid4().hex}")
             try:
                 beside.write_bytes(data)
+                if is_lasting:
+                    sync(beside)
                 beside.rename(target)
             finally:
                 beside.unlink(missing_ok=True)
+            if is_lasting:
+                sync(target.parent)
 
     def stage(self) -> tuple[Path, IO[bytes]]:
         """Return a new file of this machine to write into, and to be placed or removed later."""
@@ -90,11 +94,12 @@ class Files:
         with reaching(self.url):
             return bool(self._fs.exists(self._at(path)))
 
-    def count(self, folder: str) -> int:
-        """Return how many files a folder holds."""
+    def names(self, folder: str = "") -> list[str]:
+        """Return what a folder holds: files, and folders in it."""
         with suppress(FileNotFoundError), reaching(self.url):
-            return len(self._fs.ls(self._at(folder), detail=False))
-        return 0
+            listed = self._fs.ls(self._at(folder).rstrip("/"), detail=False)
+            return [str(path).rstrip("/").rpartition("/")[2] for path in listed]
+        return []
 
     def changed_at(self, path: str) -> float:
         """Return when a file was last written or marked (epoch seconds)."""

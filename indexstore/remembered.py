@@ -37,7 +37,12 @@ class Remembered(Generic[T]):
         with self._changing:
             if key not in self._values:
                 self._values[key] = made
-                self._bytes += made.size_bytes
+                self._bytes += _size_bytes(key, made)
             while self._bytes > self._most and len(self._values) > 1:
-                self._bytes -= self._values.popitem(last=False)[1].size_bytes
+                self._bytes -= _size_bytes(*self._values.popitem(last=False))
         return made
+
+
+def _size_bytes(key: str, value: Sized) -> int:
+    # The key of a filter by thousands of ids takes more than what it lets pass.
+    return len(key) + value.size_bytes

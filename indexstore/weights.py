@@ -7,7 +7,7 @@ of its model, its workers tell when they first encode for a generation; others a
 import time
 from collections.abc import Mapping
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from indexstore.model import CollectionInfo
 from indexstore.schema import artefacts, documents
@@ -52,7 +52,7 @@ class Weights(Store):
             return known
         with self.database.writing() as connection:
             info = read_collection(connection, collection, lock=True)
-            since, known = self._found(collection, generation).get(key, (0, ""))
+            since, known = _found(connection, collection, generation).get(key, (0, ""))
             is_empty = not connection.execute(_ANY_SHOWN, {"of": collection}).first()
             is_free = is_empty or known in ("", fingerprint)
             if not is_free and not _is_being_made(info, generation, since):
@@ -71,9 +71,13 @@ class Weights(Store):
         return fingerprint
 
     def _found(self, collection: str, generation: int) -> dict[Key, tuple[int, str]]:
-        parameters = {"of": _PREFIX + collection, "generation": generation}
-        rows = self.database.rows(_FOUND, parameters)
-        return {(row.stage, row.branch): (row.generation, row.fingerprint) for row in rows}
+        return self.database.read(lambda connection: _found(connection, collection, generation))
+
+
+def _found(connection: Connection, collection: str, generation: int) -> dict[Key, tuple[int, str]]:
+    """Return since which generation each component encodes as it is, and its fingerprint."""
+    rows = connection.execute(_FOUND, {"of": _PREFIX + collection, "generation": generation})
+    return {(row.stage, row.branch): (row.generation, row.fingerprint) for row in rows}
 
 
 def _is_being_made(info: CollectionInfo, generation: int, since: int) -> bool:

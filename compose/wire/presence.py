@@ -200,18 +200,16 @@ class Directory:
         The first who knows of a change is believed, whatever it serves itself: a worker may have
         let go of a shard of the old layout before any of the new one has noticed.
         """
-        rows = [shard for worker in self.workers for shard in worker.shards]
         newest = dict.fromkeys(self.serving_shards, -1)
-        for index in self.serving_shards:
-            self.widest_shards[index] = max(
-                (row["of"] for row in rows if row["index"] == index),
-                default=self.serving_shards[index],
-            )
         for worker in self.workers:
             for index, (shards, epoch) in enumerate(worker.layouts):
                 if epoch > newest.get(index, sys.maxsize):
                     newest[index] = epoch
                     self.serving_shards[index] = shards
+        rows = [shard for worker in self.workers for shard in worker.shards]
+        for index, serving in self.serving_shards.items():
+            opened = (row["of"] for row in rows if row["index"] == index)
+            self.widest_shards[index] = max((serving, *opened))
 
     def generation(self) -> int:
         """Return the generation that every shard can be asked in; 0 while none is announced.

@@ -235,6 +235,15 @@ def test_faults_name_the_steps_of_a_flow_that_has_no_file() -> None:
     assert "did you mean 'hnsw'?" in str(caught.value)
 
 
+def test_faults_in_yaml_of_a_string_name_the_step_that_has_it() -> None:
+    """However long that is: its lines are not those of the flow."""
+    inline = "!Hashing\n" + "\n" * 60 + "parameters:\n  dmi: 3\n"
+    flow = Flow("demo").add("Preprocessor").add("Encoder", yaml_path=inline)
+
+    with pytest.raises(FlowError, match=r"demo: Encoder0\.dmi: Hashing has no option 'dmi'"):
+        flow.data()
+
+
 def test_a_flow_can_become_every_target() -> None:
     """Each ``to_...`` gives what the renderer of that name gives for its file."""
     flow = text_flow()

@@ -254,8 +254,10 @@ def test_a_fusion_that_means_nothing_is_refused(plan: PlanText, score: str) -> N
     """An unknown way, an index that the flow lacks, a weight or a number that is none."""
     steps = "- {name: Encoder, uses: Hashing}\n- {name: Indexer, id: indexer0, uses: hnsw}\n"
 
-    with pytest.raises(FlowError, match=r"score\."):
+    with pytest.raises(FlowError, match=r"score\.") as caught:
         plan(f"services:\n{steps}score: {score}\n")
+
+    assert [fault.line for fault in caught.value.faults] == [4]
 
 
 def test_a_plan_can_have_other_numbers_of_shards(plan: PlanText) -> None:

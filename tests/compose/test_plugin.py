@@ -112,7 +112,10 @@ def test_an_engine_s_options_are_those_it_declares_and_those_of_every_index(path
     assert {"dim", "score_fn", "normalize_fn"} <= defaults.keys()
 
 
-@pytest.mark.parametrize("source", ["class A(:", "\0", "(" * 5_000, "x" * 2_000_000])
+DEEP = f"class A(Encoder):\n    def __init__(self, a: {'|'.join(['int'] * 1_200)}): pass\n"
+
+
+@pytest.mark.parametrize("source", ["class A(:", "\0", "(" * 5_000, "x" * 2_000_000, DEEP])
 def test_what_is_no_python_is_said_to_be_none(tmp_path: Path, source: str) -> None:
     """A broken or huge file is a fault, whatever is in it."""
     path = tmp_path / "mine.py"
@@ -120,3 +123,11 @@ def test_what_is_no_python_is_said_to_be_none(tmp_path: Path, source: str) -> No
 
     with pytest.raises(ValueError, match="Python|bytes"):  # noqa: RUF043 - one or the other
         describe(path)
+
+
+def test_a_literal_that_python_could_not_make_is_no_default(tmp_path: Path) -> None:
+    """A file is only read: what would raise when it is run is not known."""
+    path = tmp_path / "mine.py"
+    path.write_text("class A(Encoder):\n    def __init__(self, table={[]: 1}): pass\n")
+
+    assert [one.options for one in describe(path)] == [(Option("table", "any", None),)]

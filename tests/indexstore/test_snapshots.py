@@ -1,10 +1,7 @@
 """What a snapshot holds, and the files that it lies in."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
-import fsspec
 import numpy as np
 import pytest
 
@@ -17,6 +14,7 @@ from indexstore.archive import (
     medium_file,
 )
 from indexstore.errors import CorruptDataError
+from indexstore.filesystems import filesystem
 from indexstore.ledger import Ledger
 from indexstore.log import Log
 from indexstore.snapshots import Entry, Snapshots, pack, unpack
@@ -103,16 +101,10 @@ def test_who_wrote_since_is_told_from_the_restore_itself(ledger: Ledger) -> None
     assert store.ids_up_to(C, 9, after="a", limit=1) == ["b"]
 
 
-@pytest.fixture(params=["file", "memory"])
-def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Archive]:
-    """An archive in a folder, and one in what stands for an object store."""
-    if request.param == "file":
-        yield Archive(f"file://{tmp_path}", C)
-        return
-    yield Archive("memory://snapshots", C)
-    memory = fsspec.filesystem("memory")
-    if memory.exists("/snapshots"):
-        memory.rm("/snapshots", recursive=True)
+@pytest.fixture
+def archive(blob_url: str) -> Archive:
+    """An archive in a folder, in fsspec's memory, and in an object store."""
+    return Archive(blob_url, C)
 
 
 def test_a_snapshot_is_there_when_it_is_finished(archive: Archive) -> None:
@@ -135,6 +127,17 @@ def test_a_snapshot_is_there_when_it_is_finished(archive: Archive) -> None:
         archive.delete("first")
 
 
+def test_what_another_process_does_is_seen(archive: Archive, blob_url: str) -> None:
+    """A worker writes a snapshot while an API process that has listed others goes on."""
+    archive.finish(INFO)
+    assert [one.name for one in archive.list()] == ["first"]
+
+    filesystem(blob_url)[0].clear_instance_cache()  # the next one knows nothing of ours
+    Archive(blob_url, C).finish(replace(INFO, name="second"))
+
+    assert [one.name for one in archive.list()] == ["first", "second"]
+
+
 def test_what_is_damaged_is_never_read(archive: Archive) -> None:
     """A flipped byte, a missing file, a manifest of another version."""
     archive.finish(replace(INFO, parts=(("one", "0" * 64), ("two", "0" * 64))))
@@ -147,6 +150,9 @@ def test_what_is_damaged_is_never_read(archive: Archive) -> None:
         archive.medium(archive.info("first"), BLOB)
     archive.finish(replace(INFO, format=2))
     with pytest.raises(CorruptSnapshotError, match="format"):
+        archive.info("first")
+    archive.write("first", "snapshot.json", b'{"parts": []}')
+    with pytest.raises(CorruptSnapshotError, match="manifest is damaged"):
         archive.info("first")
 
 

@@ -66,6 +66,15 @@ def test_a_worker_that_let_go_of_its_shard_tells_which_serve_instead() -> None:
     assert directory.ready_shards() >= {(0, 0, 1)}
 
 
+def test_the_queues_of_what_serves_are_in_use_before_anybody_has_opened_it() -> None:
+    """A worker knows of a new layout of which the others show nothing yet."""
+    directory = Directory([2])
+
+    directory.update([worker("a", shard(0, 2)), worker("b", layout=(4, 2))])
+
+    assert (len(directory.shards_of(0)), directory.widest_shards) == (4, {0: 4})
+
+
 def test_an_index_of_another_flow_is_nobody_s() -> None:
     """A worker of an older flow may announce what this one does not have."""
     directory = Directory([])
