@@ -54,6 +54,7 @@ _CHECKPOINT_TIMEOUT_MS = 200
 
 #: A round trip a read is too much to pay for the news that the server is still there.
 _IDLE_S = 1.0
+_CONNECT_S = 5  # seconds until a database that does not answer is taken for gone
 
 #: Threads of one process that read or write at the same time; more wait for a connection.
 POOL_SIZE = 32
@@ -243,7 +244,11 @@ def _engine(url: URL, *, writes: bool) -> Engine:
         pool_size=4,
         max_overflow=POOL_SIZE,
         pool_pre_ping=writes,  # a lost write cannot be repeated blindly
-        connect_args={"options": f"-c lock_timeout={int(BUSY_TIMEOUT_S * 1000)}"},
+        connect_args={
+            "options": f"-c lock_timeout={int(BUSY_TIMEOUT_S * 1000)}",
+            # psycopg's own is two minutes: whoever awaits an answer has left by then.
+            "connect_timeout": url.query.get("connect_timeout", _CONNECT_S),
+        },
     )
     if not writes:
         _ping_when_idle(engine)

@@ -21,7 +21,7 @@ from indexstore.model import ChunkTable, CollectionInfo, Document
 from indexstore.schema import documents, log
 from indexstore.store import AnyRow, Store, read_collection
 
-_PAGE = 500
+_PAGE = 100  # documents read at a time: a film may have thousands of vectors
 
 _DOCUMENTS = (
     select(
