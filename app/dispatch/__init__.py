@@ -91,7 +91,12 @@ class Dispatch:
             api_id=self.api_id,
             most_fresh=self.settings.most_fresh_rows,
         )
-        exchange = Exchange(self._app, publisher=self._publisher, replies=self._replies)
+        exchange = Exchange(
+            self._app,
+            publisher=self._publisher,
+            replies=self._replies,
+            directory=self.directory,
+        )
         runner = QueryRunner(
             exchange, plan=self._plan, api_id=self.api_id, directory=self.directory
         )
