@@ -1,7 +1,7 @@
 """Errors of brokers: whichever library raises them, they are known for what they are."""
 
 import pytest
-from kombu import Connection
+from kombu.connection import Connection
 
 from app.broker_errors import BROKER_ERRORS
 

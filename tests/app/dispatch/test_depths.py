@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from kombu import Connection
+from kombu.connection import Connection
 
 from app.dispatch.depths import Depths
 from tests.servers.valkey import running_valkey
