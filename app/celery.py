@@ -115,7 +115,7 @@ def create(config: Settings, plan: Plan) -> GnesCelery:
     """Return the Celery app of the deployment that ``config`` and ``plan`` describe."""
     register(codec.SERIALIZER, codec.dumps, codec.loads, codec.CONTENT_TYPE, "binary")
     made = GnesCelery("gnes", include=list(TASK_MODULES))
-    made.loader.override_backends = dict.fromkeys(("redis", "rediss", "valkey"), BACKEND)
+    made.loader.override_backends = dict.fromkeys(("redis", "rediss"), BACKEND)
     made.conf.update(
         broker_url=config.broker_url,
         result_backend=config.result_backend,
@@ -167,7 +167,7 @@ _QUERY_AND_BULK: dict[str, Any] = {
 
 
 def _is_redis(url: str) -> bool:
-    return url.startswith(("redis", "rediss", "valkey"))
+    return url.startswith("redis")
 
 
 def _queues(plan: Plan, *, quorum: bool) -> dict[str, Any]:

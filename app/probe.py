@@ -12,9 +12,8 @@ import time
 from typing import Any
 
 import redis
-from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
 
+from app.broker_errors import BROKER_ERRORS
 from compose.render.processes import group_name
 from compose.wire import presence
 
@@ -36,7 +35,7 @@ def main() -> int:
 
     try:
         fault = fault_of(app, node)
-    except (RedisError, KombuError, OSError) as error:
+    except BROKER_ERRORS as error:
         sys.stdout.write(f"{node} cannot be asked: {error}\n")
         return 0
     if fault:
@@ -48,7 +47,7 @@ def fault_of(app: Any, node: str) -> str:
     """Return what is wrong with a worker; "" when nothing is.
 
     Raises:
-        RedisError, KombuError, OSError: the broker does not answer.
+        What BROKER_ERRORS lists: the broker does not answer.
     """
     with redis.Redis.from_url(app.conf.result_backend, socket_timeout=_ANSWER_S) as client:
         before = _announced(client, node)

@@ -172,7 +172,7 @@ class Settings(BaseSettings):
             self.database_url = f"sqlite:///{self.data_dir / 'gnes.db'}"
         if not self.blob_url:
             self.blob_url = f"file://{self.data_dir / 'blobs'}"
-        if not self.result_backend and self.broker_url.startswith(("redis", "valkey")):
+        if not self.result_backend and self.broker_url.startswith("redis"):
             self.result_backend = self.broker_url
 
 

@@ -1,6 +1,7 @@
 """The flow's encoder as a service: our own shape, and the one that OpenAI's clients speak."""
 
 import base64
+import time
 from typing import Any, Literal
 
 import numpy as np
@@ -122,9 +123,10 @@ async def _embedded(
         if not text.strip() or len(text) > limit:
             reason = f"a text has 1 to {limit} characters (the limit max_query_chars), not blank"
             raise invalid([{"field": f"{field}[{place}]", "reason": reason}])
+    end = time.monotonic() + timeout_s
     async with WhileConnected(request):
         parts = [
-            await house.dispatch.embed(texts[at : at + SLICE], timeout_s=timeout_s)
+            await house.dispatch.embed(texts[at : at + SLICE], timeout_s=end - time.monotonic())
             for at in range(0, len(texts), SLICE)
         ]
     return np.concatenate(parts)

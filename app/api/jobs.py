@@ -110,9 +110,8 @@ async def cancel(request: Request, job_id: str) -> Response:
     job = await house.ledger(Ledger.job, job_id)
     if job.finished_at is not None:
         raise Problem("conflict", f"the job has ended: it is {job.state}")
-    reindexings = await house.ledger(Ledger.open_jobs, house.plan.collection, kind="reindex")
-    if job.kind == "index" and reindexings:
-        raise Problem("conflict", "a reindexing is under way; cancel when its job has ended")
+    if job.kind == "index":
+        await require_none(house, "reindex")
     cancelled = await house.ledger(Ledger.cancel_job, house.plan.collection, job_id)
     if job.kind == "reshard":
         await to_thread.run_sync(_keep_shards, house)
@@ -123,6 +122,18 @@ def _keep_shards(house: House) -> None:
     layouts = Layouts(house.dispatch.ledger.database)
     serving = {name: one.shards for name, one in layouts.read(house.plan.collection).items()}
     layouts.want(house.plan.collection, serving)
+
+
+async def require_none(house: House, *kinds: str) -> None:
+    """Make sure that no job of these kinds is under way.
+
+    Raises:
+        Problem: one is.
+    """
+    for kind in kinds:
+        jobs = await house.ledger(Ledger.open_jobs, house.plan.collection, kind=kind)
+        if jobs:
+            raise Problem("conflict", f"job {jobs[0].id} ({kind}) is under way; wait for its end")
 
 
 async def lost_of(house: House, job_id: str | None = None) -> dict[str, str | None]:

@@ -64,7 +64,7 @@ async def stored_vectors(doc_ids: Sequence[str], query: SearchQuery, house: Hous
         Problem: 422 when the flow has no vector index.
     """
     dispatch, plan = house.dispatch, house.plan
-    min_seq = await dispatch.min_seq(query.token, query.timeout_s)
+    min_seq = await dispatch.min_seq(query.token, query.left_s)
     missing = doc_ids[0]
     places = [
         place
@@ -75,7 +75,7 @@ async def stored_vectors(doc_ids: Sequence[str], query: SearchQuery, house: Hous
         raise Problem("unprocessable", "the flow has no such vector index to compare documents by")
     for place in places:
         vectors = await dispatch.inspector.vectors_of(
-            doc_ids, index=place, min_seq=min_seq, timeout_s=query.timeout_s
+            doc_ids, index=place, min_seq=min_seq, timeout_s=query.left_s
         )
         gone = [doc_id for doc_id in doc_ids if doc_id not in vectors]
         if not gone:

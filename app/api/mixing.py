@@ -49,7 +49,7 @@ async def mixed(
     """
     encoded = await asyncio.gather(
         *(
-            house.dispatch.embed_content(kind, content, timeout_s=query.timeout_s)
+            house.dispatch.embed_content(kind, content, timeout_s=query.left_s)
             for kind, content in contents.items()
         )
     )

@@ -1,6 +1,7 @@
 """From a search's body to the query that is dispatched: checked against limits and flow."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,7 +60,7 @@ async def _content(kind: str, medium: Media, query: SearchQuery, house: House) -
         field = f"query.{kind}.{error.field}"
         raise invalid([{"field": field, "reason": error.reason}]) from None
     (blob,) = await house.dispatch.media_task(
-        names.FETCH_MEDIUM, names.FETCH_QUEUE, wanted, timeout_s=query.timeout_s
+        names.FETCH_MEDIUM, names.FETCH_QUEUE, wanted, timeout_s=query.left_s
     )
     return str(blob)
 
@@ -89,6 +90,7 @@ def options_of(body: SearchOptions, house: House) -> dict[str, Any]:
         "explain": body.explain,
         "trace": body.trace,
         "timeout_s": timeout_s,
+        "deadline": time.time() + timeout_s,
         "token": body.token if body.consistency == "session" else None,
     }
 

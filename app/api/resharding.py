@@ -13,6 +13,7 @@ from app.api.body import read_json
 from app.api.documents import TimeoutQuery
 from app.api.following import WaitQuery, followed
 from app.api.house import House, house_of
+from app.api.jobs import require_none
 from app.api.limits import check_timeout
 from app.api.openapi import answers, takes
 from app.api.problems import Problem, invalid
@@ -57,8 +58,7 @@ async def reshard(
     name = house.collection(collection)
     check_timeout(timeout, house.limits, field="timeout")
     wanted = _numbers(ReshardBody.read(await read_json(request)).shards, house)
-    if await house.ledger(Ledger.open_jobs, name, kind="reindex"):
-        raise Problem("conflict", "a reindexing is under way; reshard when its job has ended")
+    await require_none(house, "reindex")
     payload = json.dumps(wanted, sort_keys=True)
     under_way = await house.ledger(Ledger.open_jobs, name, kind="reshard")
     if any(job.payload != payload for job in under_way):

@@ -12,7 +12,8 @@ from starlette.responses import Response
 from app.api.body import read_json
 from app.api.documents import TimeoutQuery
 from app.api.following import WaitQuery, followed
-from app.api.house import House, answer, house_of
+from app.api.house import answer, house_of
+from app.api.jobs import require_none
 from app.api.limits import check_timeout
 from app.api.openapi import answers, takes
 from app.api.problems import Problem, invalid
@@ -74,7 +75,7 @@ async def create(
     if not is_name(name):
         reason = "a name has letters, digits, . - and _, and begins with a letter or a digit"
         raise invalid([{"field": "name", "reason": reason}])
-    await _require_quiet(house, _EXCLUSIVE)
+    await require_none(house, *_EXCLUSIVE)
     known = await to_thread.run_sync(archive.list)
     under_way = await house.ledger(Ledger.open_jobs, house.plan.collection, kind="snapshot")
     if name in {info.name for info in known} | {job.payload for job in under_way}:
@@ -105,7 +106,7 @@ async def read(request: Request, collection: str, snapshot: SnapshotPath) -> Res
 async def delete(request: Request, collection: str, snapshot: SnapshotPath) -> Response:
     """Delete a snapshot, and give its room back."""
     house, archive = house_of(request), _archive(request, collection)
-    await _require_quiet(house, ("restore",))
+    await require_none(house, "restore")
     info = await to_thread.run_sync(archive.info, snapshot)
     await to_thread.run_sync(archive.delete, snapshot)
     return answer(_plain(info))
@@ -135,7 +136,7 @@ async def restore(
     house, archive = house_of(request), _archive(request, collection)
     check_timeout(timeout, house.limits, field="timeout")
     body = RestoreBody.read(await read_json(request))
-    await _require_quiet(house, (*_EXCLUSIVE, "snapshot"))
+    await require_none(house, *_EXCLUSIVE, "snapshot")
     info = await to_thread.run_sync(archive.info, snapshot)
     current = await house.ledger(Ledger.collection, house.plan.collection)
     order = {"snapshot": snapshot, "since": current.last_version, "encode": body.encode}
@@ -146,18 +147,6 @@ async def restore(
 def _archive(request: Request, collection: str) -> Archive:
     house = house_of(request)
     return Archive(house.config.blob_url, house.collection(collection))
-
-
-async def _require_quiet(house: House, kinds: tuple[str, ...]) -> None:
-    """Make sure that no job is under way that changes what all documents are.
-
-    Raises:
-        Problem: one is.
-    """
-    for kind in kinds:
-        jobs = await house.ledger(Ledger.open_jobs, house.plan.collection, kind=kind)
-        if jobs:
-            raise Problem("conflict", f"job {jobs[0].id} ({kind}) is under way; wait for its end")
 
 
 def _plain(info: SnapshotInfo) -> dict[str, Any]:

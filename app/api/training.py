@@ -10,6 +10,7 @@ from app.api.documents import TimeoutQuery, nothing_accepted, take_in
 from app.api.following import Wait, WaitQuery, followed
 from app.api.house import House, house_of
 from app.api.intake import Intake
+from app.api.jobs import require_none
 from app.api.limits import check_timeout
 from app.api.openapi import answers, takes
 from app.api.problems import Problem
@@ -110,10 +111,7 @@ async def reindex(
     name = house.collection(collection)
     check_timeout(timeout, house.limits, field="timeout")
     under_way = await house.ledger(Ledger.open_jobs, name, kind="reindex")
-    others = {"train": "a training", "reshard": "a change of shards", "restore": "a restore"}
-    for kind, what in others.items():
-        if await house.ledger(Ledger.open_jobs, name, kind=kind):
-            raise Problem("conflict", f"{what} is under way; reindex when its job has ended")
+    await require_none(house, "train", "reshard", "restore")
     if under_way:
         job = under_way[0]
     else:

@@ -19,6 +19,7 @@ from app.cli.common import (
     JsonOption,
     ServerOption,
     UsageFaultError,
+    api_key,
     client,
     console,
     emit,
@@ -29,7 +30,6 @@ from app.cli.judgements import queries_of
 from app.cli.searching import Mode
 from app.client import Client
 from app.load import Load, Target, measure
-from app.settings import settings
 
 _SAMPLE = 200  # stored documents whose first words are asked for, where no queries are given
 _WORDS = 8
@@ -103,13 +103,12 @@ def _target(
     if address.scheme != "http" or address.hostname is None:
         raise UsageFaultError(f"{api.server}: only http:// is measured; name the API itself")
     shared: dict[str, Any] = {"limit": limit, **({"mode": mode} if mode else {})}
-    key = settings().api_key
     return Target(
         address.port or 80,
         f"{collection_path(api, collection)}/search",
         tuple(orjson.dumps({"query": {"text": text}, **shared}) for text in texts),
         address.hostname,
-        key.get_secret_value() if key else "",
+        api_key() or "",
     )
 
 

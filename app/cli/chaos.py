@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any
 
@@ -15,10 +16,19 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from app.cli.benching import sample_texts
-from app.cli.common import DataDirOption, ExitCode, JsonOption, console, emit, errors, folder
+from app.cli.common import (
+    DataDirOption,
+    ExitCode,
+    JsonOption,
+    api_key,
+    client,
+    console,
+    emit,
+    errors,
+    folder,
+)
 from app.cli.following import collection_path
 from app.client import Client, ClientError, RefusedError
-from app.settings import settings
 from app.supervisor.deployment import DataFolder
 from app.supervisor.undertaker import wait_until
 
@@ -90,13 +100,11 @@ def chaos(
     place = folder(data_dir)
     state = place.state()
     seed = random.randrange(10_000) if seed is None else seed
-    config = settings()
-    key = config.api_key.get_secret_value() if config.api_key else None
-    with Client(state.url, api_key=key) as api:
+    with client(state.url) as api:
         path = collection_path(api, None)
         texts = sample_texts(api, path) or ["a question"]
         before = _stored(api, path)
-        watcher = Watcher(state.url, f"{path}/search", texts, key)
+        watcher = Watcher(state.url, f"{path}/search", texts, api_key())
         thread = threading.Thread(target=watcher.run, name="watcher", daemon=True)
         thread.start()
         done = _kill_in_turn(place, api, random.Random(seed), kills, quiet=as_json)
@@ -131,7 +139,8 @@ def _kill_one(place: DataFolder, api: Client, rng: random.Random) -> Kill:
     )
     name, pid = rng.choice(running)
     started = time.monotonic()
-    os.kill(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it has died by itself since: as good
+        os.kill(pid, signal.SIGKILL)
     is_back = wait_until(lambda: _is_back(place, api, name, pid), _PATIENCE_S)
     return Kill(name, pid, round(time.monotonic() - started, 2) if is_back else None)
 
@@ -166,7 +175,8 @@ def _stored(api: Client, path: str) -> int:
 
 def _faults(report: dict[str, Any]) -> list[str]:
     kills, stored = report["kills"], report["stored"]
-    faults = [f"{kill['process']} did not come back" for kill in kills if not kill["recovered_s"]]
+    gone = [kill["process"] for kill in kills if kill["recovered_s"] is None]
+    faults = [f"{process} did not come back" for process in gone]
     if hung := report["searches"].get("hung"):
         faults.append(f"{hung} searches hung")
     if stored["after"] < stored["before"]:

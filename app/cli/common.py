@@ -72,9 +72,13 @@ def folder(data_dir: Path | None) -> DataFolder:
 
 def client(server: str | None) -> Client:
     """Return a client of the server named, or of the deployment in this data folder."""
-    config = settings()
-    key = config.api_key.get_secret_value() if config.api_key else None
-    return Client(server or local_url(config), api_key=key)
+    return Client(server or local_url(settings()), api_key=api_key())
+
+
+def api_key() -> str | None:
+    """Return the key that this machine's settings hold, if any."""
+    key = settings().api_key
+    return key.get_secret_value() if key else None
 
 
 def local_url(config: Settings) -> str:

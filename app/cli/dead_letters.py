@@ -88,7 +88,7 @@ def replay(
     with client(server) as api:
         answer = api.call("POST", f"{_PATH}/replay", body=body)
     missing = sorted(set(chosen or ()) - set(answer["queued"]))
-    _tell(answer, f"queued {len(answer['queued'])}", missing, as_json=as_json)
+    _tell(answer, "queued", missing, as_json=as_json)
 
 
 @cli.command("discard")
@@ -103,7 +103,7 @@ def discard(
     chosen = _chosen(doc_ids, everything=everything)
     with client(server) as api:
         answer = api.call("DELETE", _PATH, query=[("id", doc_id) for doc_id in chosen or ()])
-    _tell(answer, f"deleted {len(answer['deleted'])}", answer["missing"], as_json=as_json)
+    _tell(answer, "deleted", answer["missing"], as_json=as_json)
 
 
 def _chosen(doc_ids: list[str] | None, *, everything: bool) -> list[str] | None:
@@ -129,10 +129,10 @@ def _page(cursor: str | None) -> list[tuple[str, str]]:
 
 def _tell(answer: dict[str, Any], done: str, missing: list[str], *, as_json: bool) -> None:
     def show() -> None:
-        console.print(done)
+        console.print(f"{done} {len(answer[done])}")
         for doc_id in missing:
             errors.print(f"[yellow]no dead letter[/] {escape(doc_id)}")
 
     emit(answer, as_json=as_json, show=show)
     if missing:
-        raise typer.Exit(ExitCode.PARTIAL if not done.endswith(" 0") else ExitCode.FAILED)
+        raise typer.Exit(ExitCode.PARTIAL if answer[done] else ExitCode.FAILED)

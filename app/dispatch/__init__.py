@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -91,7 +89,12 @@ class Dispatch:
             api_id=self.api_id,
             most_fresh=self.settings.most_fresh_rows,
         )
-        exchange = Exchange(self._app, publisher=self._publisher, replies=self._replies)
+        exchange = Exchange(
+            self._app,
+            publisher=self._publisher,
+            replies=self._replies,
+            directory=self.directory,
+        )
         runner = QueryRunner(
             exchange, plan=self._plan, api_id=self.api_id, directory=self.directory
         )
@@ -126,18 +129,16 @@ class Dispatch:
             OverloadedError: too many are waiting. NotReadyError: nobody can answer now.
             DeadlineError: a stage was too late. StageError: a stage refused the query.
         """
-        started = time.time()
-        query = replace(query, deadline=started + query.timeout_s)
-        min_seq = await self.min_seq(query.token, query.timeout_s)
+        min_seq = await self.min_seq(query.token, query.left_s)
         params = self._params(query)
         is_encoded = query.vector is not None or query.rows is not None or params.mode == "text"
         vectors = tuple(sorted(query.rows or ()))
         key = BatchKey(params, query.timeout_s, min_seq, is_encoded, query.modality, vectors)
         try:
-            async with asyncio.timeout(query.deadline + _LATE_S - time.time()):
+            async with asyncio.timeout(query.left_s + _LATE_S):
                 return await (self._vectors if is_encoded else self._texts).ask(key, query)
         except TimeoutError:
-            raise self._runner.late(key, time.time() - started) from None
+            raise self._runner.late(key, query.timeout_s - query.left_s) from None
 
     async def min_seq(self, token: str | None, timeout_s: float) -> int:
         """Return what a shard must have read to show all up to ``token``; 0 without a token."""

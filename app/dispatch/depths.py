@@ -8,9 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
-
+from app.broker_errors import BROKER_ERRORS
 from compose.wire.lengths import ages, lengths
 
 T = TypeVar("T", int, float)
@@ -24,6 +22,7 @@ class Depths:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._connection: Any = None
+        self._turn = asyncio.Lock()
         self._asking = threading.Lock()
 
     async def read(self, queues: Sequence[str]) -> dict[str, int]:
@@ -37,10 +36,10 @@ class Depths:
     async def _asked(
         self, ask: Callable[[Any, Sequence[str]], dict[str, T]], queues: Sequence[str]
     ) -> dict[str, T]:
-        if self._asking.locked():
-            return {}  # an earlier question has found no answer yet: no second thread waits for it
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
+            async with asyncio.timeout(_TIMEOUT_S), self._turn:
+                if self._asking.locked():
+                    return {}  # one that was given up still waits: no second thread waits for it
                 return await asyncio.to_thread(self._read, ask, queues)
         except TimeoutError:
             return {}
@@ -48,7 +47,7 @@ class Depths:
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
-            with contextlib.suppress(KombuError, RedisError, OSError):
+            with contextlib.suppress(*BROKER_ERRORS):
                 self._connection.release()
             self._connection = None
 
@@ -61,6 +60,6 @@ class Depths:
                     self._connection = self._app.connection_for_read()
                     self._connection.ensure_connection(max_retries=1, timeout=_TIMEOUT_S)
                 return ask(self._connection, queues)
-            except (KombuError, RedisError, OSError):
+            except BROKER_ERRORS:
                 self.close()
                 return {}

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.dispatch.errors import DeadlineError, NotReadyError, StageError
-from app.dispatch.exchange import Crew, Exchange, Way, checked
+from app.dispatch.errors import NotReadyError, StageError
+from app.dispatch.exchange import Exchange, Step, Way, checked
 from compose.plan import Plan
 from compose.wire import names
 from compose.wire.chords import Call, Chord, fan_out
@@ -109,13 +109,12 @@ class Inspector:
         deadline = time.time() + timeout_s
         batch_id, whom = uuid.uuid4().hex, (index, *NOBODY[1:])
         order = Inspection(batch_id, self._api_id, what, arguments, min_seq, deadline, whom)
-        way = Way(self._send, self._crew, self._afresh)
+        way = Way(self._send, self._path, self._afresh)
         self._require_all(order)
         with self._exchange.conversation(order, way) as talk:
             reply = await talk.replied(deadline)
         if reply is None:
-            queue = self._queues(order)[0]
-            raise DeadlineError("search", queue, timeout_s, len(self._directory.serving(queue)))
+            raise self._exchange.late_on(self._path(order), timeout_s)
         return [_answer(part) for part in checked(reply).parts]
 
     def _require_all(self, order: Inspection) -> None:
@@ -136,9 +135,10 @@ class Inspector:
     def _targets(self, order: Inspection) -> list[Target]:
         return self._directory.shards_of(order.target[0])
 
-    def _queues(self, order: Inspection) -> list[str]:
+    def _path(self, order: Inspection) -> list[Step]:
         index = self._plan.indexes[order.target[0]]
-        return [index.queue(target[1]) for target in self._targets(order)]
+        shards = [("search", index.queue(target[1])) for target in self._targets(order)]
+        return [*shards, ("reduce", names.REDUCE_QUEUE)]
 
     def _send(self, app: Any, order: Inspection) -> None:
         index = self._plan.indexes[order.target[0]]
@@ -149,9 +149,6 @@ class Inspector:
         payload = {"reply_to": self._api_id, "batch_id": order.batch_id}
         body = Call(names.GATHER, names.REDUCE_QUEUE, payload)
         fan_out(app, Chord(order.batch_id, len(headers), body, awaited=True), headers)
-
-    def _crew(self, order: Inspection) -> Crew:
-        return self._directory.crew([*self._queues(order), names.REDUCE_QUEUE])
 
     def _afresh(self, order: Inspection) -> Inspection | None:
         try:

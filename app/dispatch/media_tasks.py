@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from app.dispatch.errors import DeadlineError, NotReadyError
-from app.dispatch.exchange import Crew, Exchange, Way, checked
+from app.dispatch.errors import NotReadyError
+from app.dispatch.exchange import Exchange, Way, checked
 from compose.wire import chords
 from compose.wire.chords import Call
 from compose.wire.messages import MediaTask
@@ -44,19 +44,17 @@ class MediaTasks:
             raise NotReadyError(f"nobody consumes queue {queue!r}", cure)
         deadline = time.time() + timeout_s
         order = MediaTask(uuid.uuid4().hex, self._api_id, arguments, deadline)
+        path = [(queue, queue)]
 
         def send(app: Any, order: MediaTask) -> None:
             chords.send(app, Call(task, queue, order.to_wire()), awaited=True)
-
-        def crew(_: MediaTask) -> Crew:
-            return self._directory.crew([queue])
 
         def afresh(order: MediaTask) -> MediaTask | None:
             is_served = self._directory.serving(queue)
             return replace(order, batch_id=uuid.uuid4().hex) if is_served else None
 
-        with self._exchange.conversation(order, Way(send, crew, afresh)) as talk:
+        with self._exchange.conversation(order, Way(send, lambda _: path, afresh)) as talk:
             reply = await talk.replied(deadline)
         if reply is None:
-            raise DeadlineError(queue, queue, timeout_s, len(self._directory.serving(queue)))
+            raise self._exchange.late_on(path, timeout_s)
         return checked(reply).parts

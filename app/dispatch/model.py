@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -46,9 +47,14 @@ class SearchQuery:
     explain: bool = False
     trace: bool = False
     timeout_s: float = 10.0
-    deadline: float = 0.0  # epoch seconds; set when the query comes in
+    deadline: float = field(kw_only=True)  # epoch seconds: timeout_s after the query came in
     token: str | None = None
     mode: Literal["vector", "text", "hybrid"] | None = None
+
+    @property
+    def left_s(self) -> float:
+        """What is left of its time: all that is done for a query shares one deadline."""
+        return self.deadline - time.time()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.dispatch.errors import DeadlineError, DispatchError, NotReadyError, StageError
-from app.dispatch.exchange import Crew, Exchange, Way, checked, within
+from app.dispatch.exchange import Exchange, Step, Way, checked, within
 from app.dispatch.model import BatchKey, SearchAnswer, SearchQuery
 from compose.plan import Plan
 from compose.wire import chords, names
 from compose.wire.chords import Call
 from compose.wire.lengths import lengths
 from compose.wire.messages import QueryBatch, Reply, SearchParams, Target
-from compose.wire.presence import OVERDUE_S, Directory
+from compose.wire.presence import Directory
 from compose.wire.scatter import order_of, scatter
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class QueryRunner:
         self._plan = plan
         self._api_id = api_id
         self._directory = directory
-        self._way = Way(self._send, self._crew, self._afresh)
+        self._way = Way(self._send, self._steps, self._afresh)
 
     async def run(
         self, key: BatchKey, queries: Sequence[SearchQuery]
@@ -72,7 +72,8 @@ class QueryRunner:
     def late(self, key: BatchKey, waited_s: float) -> DeadlineError:
         """Return the error of a query whose time was up; it names the likeliest culprit."""
         stages = () if key.is_encoded else self._plan.stages
-        return self._late_on(self._path(stages, self._wanted(key.params.asked)), waited_s)
+        path = self._path(stages, self._wanted(key.params.asked))
+        return self._exchange.late_on(path, waited_s)
 
     async def embed(self, texts: Sequence[str], *, timeout_s: float) -> NDArray[np.float32]:
         """Return the embedding of each text as one chunk: float32 (n, d).
@@ -176,10 +177,7 @@ class QueryRunner:
         Raises:
             NotReadyError: none can be asked.
         """
-        if self._directory.is_lost():
-            raise NotReadyError(
-                "the broker does not answer", "check that it runs and that GNES_BROKER_URL names it"
-            )
+        self._exchange.require_broker()
         wanted = self._wanted(asked)
         ready = self._directory.ready_shards()
         targets = tuple(target for target in wanted if target in ready)
@@ -204,15 +202,11 @@ class QueryRunner:
                 reply = await self._partial(talk.question, talk.reply, since)
         return checked(reply)
 
-    def _crew(self, batch: QueryBatch) -> Crew:
-        """Return the processes that may hold a message of the batch, and which broker life."""
-        path = self._path(self._plan.stages[batch.stage :], batch.targets)
-        return self._directory.crew(queue for _, queue in path)
+    def _steps(self, batch: QueryBatch) -> list[Step]:
+        return self._path(self._plan.stages[batch.stage :], batch.targets)
 
     def _afresh(self, batch: QueryBatch) -> QueryBatch | None:
         """Return the batch under a new name, for the shards there are now; None without any."""
-        if self._directory.is_away():
-            return None
         fresh = replace(
             batch,
             batch_id=uuid.uuid4().hex,
@@ -251,48 +245,34 @@ class QueryRunner:
         """
         parts = await self._call(batch, partial(chords.close, group_id=batch.batch_id))
         if parts == [] and not future.done():
-            raise await self._late(batch, self._plan.stages[batch.stage :], since)
+            raise await self._late(batch, self._steps(batch), since)
         if parts:
             order = order_of(batch).to_wire()
             await self._call(batch, partial(_reduce, parts=parts, order=order))
         reply = await within(future, batch.deadline - time.time())
         if reply is None:
-            raise await self._late(batch, (), since)
+            raise await self._late(batch, self._path((), batch.targets), since)
         return reply
 
     async def _call(self, batch: QueryBatch, work: Callable[[Any], T]) -> T:
         return await self._exchange.call(work, timeout_s=batch.deadline - time.time())
 
-    async def _late(self, batch: QueryBatch, stages: Sequence[Any], since: float) -> DeadlineError:
-        """Return the error that names where the batch is, or the likeliest place."""
-        path = self._path(stages, batch.targets)
+    async def _late(self, batch: QueryBatch, path: Sequence[Step], since: float) -> DeadlineError:
+        """Return the error that names where the batch is, or the likeliest place on its path."""
         found = self._directory.holder_of(batch.batch_id)
         try:
             ask = partial(_first_waiting, queues=[queue for _, queue in path])
             found = found or await self._exchange.call(ask, timeout_s=_LOCATE_S)
-        except NotReadyError:
+        except (NotReadyError, DeadlineError):
             pass  # the path says enough
         here = [step for step in path if step[1] == found]
-        return self._late_on(here or path, time.time() - since)
+        return self._exchange.late_on(here or path, time.time() - since)
 
-    def _path(self, stages: Sequence[Any], targets: Sequence[Target]) -> list[tuple[str, str]]:
-        """Return (stage, queue) of every step that a batch has before it."""
+    def _path(self, stages: Sequence[Any], targets: Sequence[Target]) -> list[Step]:
+        """Return every step that a batch has before it."""
         path = [(stage.kind, stage.queue) for stage in stages]
         path += [("search", self._plan.indexes[index].queue(shard)) for index, shard, _ in targets]
         return [*path, ("reduce", names.REDUCE_QUEUE)] if targets else path
-
-    def _late_on(self, path: Sequence[tuple[str, str]], waited_s: float) -> DeadlineError:
-        """Return the error that names the likeliest culprit: a queue without workers first.
-
-        A worker that froze may have taken the message so that the broker knows nothing of it. It
-        is the one that has been silent for the longest.
-        """
-        stage, queue = path[0]
-        quietest = max(path, key=lambda step: self._directory.silence_s(step[1]))
-        if self._directory.silence_s(quietest[1]) > OVERDUE_S:
-            stage, queue = quietest
-        workers = len(self._directory.serving(queue))
-        return DeadlineError(stage, queue, waited_s, workers)
 
 
 def _first_waiting(app: Any, *, queues: Sequence[str]) -> str | None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from redis.exceptions import RedisError
@@ -88,7 +88,7 @@ class Writer:
         ]
 
     async def open_job(self, kind: str, *, total: int, payload: str) -> Job:
-        """Open a job that the workers do by themselves; whoever sends it is told at once."""
+        """Open a job that the workers do by themselves; the dispatcher is told at once."""
         job = await asyncio.to_thread(
             self._ledger.open_job,
             self._plan.collection,
@@ -103,10 +103,16 @@ class Writer:
     async def finished(self, job_id: str, timeout_s: float) -> Job:
         """Return a job once it has ended, or as it is when the time is up."""
         deadline = time.monotonic() + timeout_s
-        job = await asyncio.to_thread(self._ledger.job, job_id)
-        while job.finished_at is None and time.monotonic() < deadline:
-            await asyncio.sleep(_POLL_S)
+        return await self._until(lambda job: job.finished_at is not None, job_id, deadline)
+
+    async def _until(self, is_over: Callable[[Job], bool], job_id: str, deadline: float) -> Job:
+        with self._replies.job_ends(job_id) as ended:
             job = await asyncio.to_thread(self._ledger.job, job_id)
+            while not is_over(job) and (left := deadline - time.monotonic()) > 0:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), min(_POLL_S, left))
+                ended.clear()
+                job = await asyncio.to_thread(self._ledger.job, job_id)
         return job
 
     async def delete(self, doc_ids: Sequence[str], *, if_match: int | None = None) -> Deletion:
@@ -138,14 +144,7 @@ class Writer:
     ) -> Job:
         """Wait until the job ends (and its documents can be found), or the time is up."""
         deadline = time.monotonic() + timeout_s
-        with self._replies.job_ends(job_id) as ended:
-            job = await asyncio.to_thread(self._ledger.job, job_id)
-            while job.pending and time.monotonic() < deadline:
-                left = deadline - time.monotonic()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), min(_POLL_S, max(0.0, left)))
-                ended.clear()
-                job = await asyncio.to_thread(self._ledger.job, job_id)
+        job = await self._until(lambda job: not job.pending, job_id, deadline)
         if until == "searchable" and not job.pending:
             await self._until_applied(deadline)
         return job

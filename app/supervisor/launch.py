@@ -1,6 +1,5 @@
 """`gnes up`: from a flow file and settings to a deployment that runs and is looked after."""
 
-import contextlib
 import errno
 import os
 import socket
@@ -165,7 +164,7 @@ class Launch:
     def _write_state(self) -> None:
         """Write down what runs; where there is no room the old state stays until there is."""
         self._is_state_late = True
-        with contextlib.suppress(OSError):  # a full disk must not end what still serves
+        with suppress(OSError):  # a full disk must not end what still serves
             self._folder.write_state(self._state())
             self._is_state_late = False
 
@@ -187,10 +186,10 @@ class Launch:
         config = self._config
         is_own = config.result_backend in ("", config.broker_url)
         url = self._broker_url if is_own else config.result_backend
-        if not spec.node or not url.startswith(("redis", "valkey")):
+        if not spec.node or not url.startswith("redis"):
             return
         client = redis.Redis.from_url(url, socket_timeout=BRIEF_S, retry=Retry(NoBackoff(), 0))
-        with client, contextlib.suppress(redis.RedisError):  # then it expires by itself
+        with client, suppress(redis.RedisError):  # then it expires by itself
             presence.withdraw(client, f"{spec.node}@{socket.gethostname()}")
 
     def _stop(self, _: Mapping[str, Any]) -> dict[str, Any]:

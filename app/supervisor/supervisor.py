@@ -144,15 +144,8 @@ class Supervisor:
         if self._undertaker is not None and self._undertaker.poll() is not None:
             self._hire_undertaker()
         if self._changed:
-            self._tell_change()
-
-    def _tell_change(self) -> None:
-        """Tell what has changed; on a full disk it is told again until it can be written down."""
-        try:
+            self._changed = False
             self._on_change(self)
-        except OSError:
-            return
-        self._changed = False
 
     def stop(self) -> None:
         """End every process: first those in groups, then what serves them all, the broker."""

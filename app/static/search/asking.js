@@ -35,15 +35,13 @@ export class Files {
 
   add(files) {
     if (!files.length) return;
-    for (const file of files) {
-      const kind = this.kindOf(file);
-      if (!kind) {
-        this.onChange(`${file.name}: this collection looks for ${this.takes.join(", ")} only`);
-        return;
-      }
-      this.chosen.set(kind, file);
-    }
     this.input.value = "";
+    const stranger = files.find((file) => !this.kindOf(file));
+    if (stranger) {
+      this.onChange(`${stranger.name}: this collection looks for ${this.takes.join(", ")} only`);
+      return;
+    }
+    for (const file of files) this.chosen.set(this.kindOf(file), file);
     this.show();
     this.onChange();
   }

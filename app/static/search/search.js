@@ -8,12 +8,16 @@ const status = document.getElementById("status");
 const list = document.getElementById("hits");
 const timing = document.getElementById("timing");
 const keyRow = document.getElementById("key-row");
-const files = new Files(form, takes.split(" ").filter(Boolean), (fault) => {
-  if (fault) say(fault, true);
-  else run();
-});
 let running = null;
 let like = null; // the id of a document when more like it is asked for
+const files = new Files(form, takes.split(" ").filter(Boolean), (fault) => {
+  if (fault) {
+    say(fault, true);
+    return;
+  }
+  like = null;
+  run();
+});
 
 function say(text, isWarning = false) {
   status.textContent = text;
