@@ -159,6 +159,9 @@ class Writes(Store):
         for head in heads:
             _require_version(head.doc_id, if_match, head.version)
         version, seq = advance(connection, collection, versions=len(heads), seqs=len(heads))
+        # Only of those that are here: of one deleted before, the tombstone must stay in the log
+        # for readers that have not come to it yet.
+        listed["ids"] = self.database.list_of([head.doc_id for head in heads])
         for table in (documents, log):
             among = self.database.among(table.c.doc_id, "ids")
             same = table.c.collection == bindparam("of")

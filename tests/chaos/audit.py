@@ -14,6 +14,7 @@ from tests.e2e.deployment import Deployment
 
 RECOVERY_S = 60.0
 ALL = 1000
+SEEN_MS = 5000  # until a search sees all that was acknowledged
 
 
 class RecoveryError(AssertionError):
@@ -101,9 +102,16 @@ def _differs(doc_id: str, wanted: Any, found: Mapping[str, Any] | None, where: s
 
 
 def _compare_searched(it: Deployment, expected: Mapping[str, Any], *, exact: bool) -> list[str]:
-    """Compare what one search for everything shows: each document once, newest, none deleted."""
+    """Compare what one search for everything shows: each document once, newest, none deleted.
+
+    It asks by the newest token: without one, a shard may still be at the generation before.
+    """
     where = "exact search" if exact else "search"
-    answer = it.search("document of edition", limit=ALL, params={"exact": exact})
+    token = it.client.get(f"/v1/collections/{it.collection}").json()["token"]
+    answer = it.search(
+        "document of edition", limit=ALL, params={"exact": exact},
+        token=token, timeout_ms=SEEN_MS,
+    )  # fmt: skip
     faults = []
     if answer["coverage"]["degraded"]:
         faults.append(f"{where}: degraded at rest: {answer['coverage']}")

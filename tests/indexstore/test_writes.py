@@ -123,6 +123,15 @@ class TestDelete:
             (3, "delete", "a", 3),
         ]
 
+    def test_an_earlier_delete_is_still_told_of(self, ledger: Ledger, log: Log) -> None:
+        """Deleting again, beside others, must not hide it from readers that are behind."""
+        store(ledger, log, text_document("a"), text_document("b"))
+        ledger.delete(C, ["a"])
+
+        ledger.delete(C, ["a", "b"])
+
+        assert [(row.op, row.doc_id) for row in tail(log)] == [("delete", "a"), ("delete", "b")]
+
     def test_deleting_nothing_changes_nothing(self, ledger: Ledger) -> None:
         """The token is the newest version there is."""
         accept(ledger, text_document("a"))
