@@ -53,7 +53,7 @@ $(VENV)/.demo-media: $(VENV)/.all requirements-demo-media.txt
 	@touch $@
 
 demo-media: $(VENV)/.demo-media  ## ... with pictures, films and sounds: FOLDERS="..." names yours, STAY=1 stays
-	$(BIN)/python benchmarks/demo_media.py --wheels $(VENV)/demo-media $(if $(STAY),--stay) $(FOLDERS)
+	$(BIN)/python -m benchmarks.demo_media --wheels $(VENV)/demo-media $(if $(STAY),--stay) $(FOLDERS)
 
 test: $(VENV)/.dev  ## the tests that need nothing but this machine
 	$(BIN)/python -m pytest -q -m "not system and not slow"
@@ -74,9 +74,9 @@ format: $(VENV)/.dev  ## put the code into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev  ## measure the figures that the docs give
-	$(BIN)/python benchmarks/search.py
-	$(BIN)/python benchmarks/ingest.py
+bench: $(VENV)/.dev  ## measure searches and ingest; docs/benchmarks.md names the other scripts
+	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.ingest
 
 clean:  ## remove the environment and all that can be made again; data in .gnes stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from vectors import Vectors
+
+from benchmarks.vectors import Vectors
 
 #: The stubs that come with faiss lack much of what it exports.
 faiss: Any = importlib.import_module("faiss")

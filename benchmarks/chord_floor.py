@@ -1,6 +1,6 @@
 """What a lone query's way costs on this machine before anything is searched.
 
-    python benchmarks/chord_floor.py
+    python -m benchmarks.chord_floor
 
 A vector query passes through four processes: API, two search workers side by side, reduce, and the
 API again. Three ways over the same broker, in turn, one request at a time:
@@ -22,14 +22,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import numpy as np
 import redis
 from celery import Celery, chord
-from deployment import REPOSITORY, deployed, end_on_terminate
 
 from app.load import Target, measure
+from benchmarks.deployment import REPOSITORY, deployed, end_on_terminate
 
 SECONDS, ROUNDS, WARM_UP = 3.0, 3, 50
 FLOW = """
@@ -82,7 +81,9 @@ def bare(url: str) -> Iterator[Callable[[], None]]:
 
     def once() -> None:
         with client.pipeline(transaction=False) as pipe:
-            pipe.rpush("part-0", b"1").rpush("part-1", b"1").execute()
+            pipe.rpush("part-0", b"1")
+            pipe.rpush("part-1", b"1")
+            pipe.execute()
         client.blpop(["answer"])
 
     try:
@@ -97,15 +98,15 @@ def bare(url: str) -> Iterator[Callable[[], None]]:
 def stock(url: str) -> Iterator[Callable[[], None]]:
     """Run Celery's own workers; yield what has one chord answered."""
     celery.conf.update(broker_url=url, result_backend=url)
-    environment = {**os.environ, "FLOOR_URL": url, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "FLOOR_URL": url}
     workers = [
         subprocess.Popen(
             [
-                sys.executable, "-m", "celery", "-A", "chord_floor", "worker", "-P", "solo",
-                "-Q", queue, "-n", f"{number}@floor", "--without-gossip", "--without-mingle",
-                "--without-heartbeat", "-l", "critical",
+                sys.executable, "-m", "celery", "-A", "benchmarks.chord_floor", "worker",
+                "-P", "solo", "-Q", queue, "-n", f"{number}@floor", "--without-gossip",
+                "--without-mingle", "--without-heartbeat", "-l", "critical",
             ],
-            env=environment, cwd=REPOSITORY / "benchmarks",
+            env=environment, cwd=REPOSITORY,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
         for number, queue in enumerate(("floor-0", "floor-1", "floor-whole"))

@@ -21,10 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deployment import free_port
-from vectors import Vectors
-
 from app.load import Target
+from benchmarks.deployment import free_port
+from benchmarks.vectors import Vectors
 
 VERSION = "1.5.9"
 START_S = 60.0

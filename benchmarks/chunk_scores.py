@@ -1,6 +1,6 @@
 """How should the scores of a document's chunks become its own? Each way, on two corpora.
 
-Run: python -m benchmarks.chunk_scores --data ../shared/data/cranfield
+Run: python -m benchmarks.chunk_scores --data FOLDER
 
 Through splitter, MiniLM and an HNSW shard, in this process. *Cranfield*: 1400 abstracts, 225 judged
 questions, nDCG@10. *Docstrings*: what `make demo` indexes, and questions of newcomers; any of the
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from app.demo.corpus import corpus
 from app.evaluation import ndcg_at, significance
-from benchmarks.cranfield import component, part_of, read, table_of, topics_of
+from benchmarks.cranfield import LAYOUT, component, part_of, read, table_of, topics_of
 from benchmarks.store import BenchStore
 from indexstore.model import Document, IndexConfig
 from indexstore.query import ShardQuery
@@ -114,7 +114,7 @@ class Task:
 def main() -> None:
     """Measure every way on both corpora and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/cranfield"))
+    parser.add_argument("--data", type=Path, required=True, help=LAYOUT)
     parser.add_argument("--documents", type=int, default=5000, help="docstrings")
     chosen = parser.parse_args()
     for task in (cranfield(chosen.data), docstrings(chosen.documents)):

@@ -1,6 +1,6 @@
 """Is hybrid search better than its parts? nDCG@10 of vector, text and both on Cranfield.
 
-Run: python -m benchmarks.cranfield --data ../shared/data/cranfield
+Run: python -m benchmarks.cranfield --data FOLDER
 
 1400 abstracts and 225 queries, through a preprocessor (abstracts whole, by default), MiniLM, the
 index store's shards and the fusion of the reduce stage, in this process. The weights of weighted
@@ -35,6 +35,9 @@ from workers.reduce.merge import Candidate, rank
 from workers.registry import create
 
 LIMIT = 10
+LAYOUT = (
+    "folder of a judged collection in BEIR's layout: corpus.jsonl, queries.jsonl, qrels/test.tsv"
+)
 GRID = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # the vector index's share of the weights
 
 Judgements = dict[str, dict[str, int]]
@@ -62,7 +65,7 @@ class Topics:
 def main() -> None:
     """Index, search in three modes, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/cranfield"))
+    parser.add_argument("--data", type=Path, required=True, help=LAYOUT)
     parser.add_argument("--splitter", default="WholeText")
     parser.add_argument("--language", default="english", help="of BM25's stemmer; none: off")
     parser.add_argument("--score", default="sum", help="how chunks' scores become a document's")

@@ -1,7 +1,7 @@
 """How long `make demo` takes on an empty machine: a fresh clone, no environment, phase by phase.
 
-    python benchmarks/demo.py              # packages from the registry, nothing cached
-    python benchmarks/demo.py --cached     # the same, after their files were downloaded once
+    python -m benchmarks.demo              # packages from the registry, nothing cached
+    python -m benchmarks.demo --cached     # the same, after their files were downloaded once
 
 Needs what `make demo` needs and git; works in a temporary folder, which it removes.
 """

@@ -1,6 +1,6 @@
 """What do eight bytes a chunk cost? Recall@10 of GNES's example chain against exact search.
 
-Run: python -m benchmarks.gnes_chain --data ../shared/data/cranfield
+Run: python -m benchmarks.gnes_chain --data FOLDER
 
 The chain is MiniLM, PCALocal (32 dimensions, 8 groups), PQ (8 bytes). It learns from sentences,
 others are asked for, and the ten found are compared with the ten nearest by MiniLM's own vectors.
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.cranfield import LAYOUT
 from benchmarks.deployment import ACCEPT_BATCH, deployed, end_on_terminate
 from workers.component import Chunk, Encoder, Source
 from workers.encode.pca import PCALocal
@@ -32,7 +33,7 @@ FLOW = Path(__file__).parents[1] / "flows" / "gnes_chain.yml"
 def main() -> None:
     """Encode sentences, train the chain on all but the asked ones, and print recall."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/cranfield"))
+    parser.add_argument("--data", type=Path, required=True, help=LAYOUT)
     parser.add_argument("--sentences", type=int, default=4000)
     parser.add_argument("--alone", action="store_true", help="leave the deployment out")
     chosen = parser.parse_args()

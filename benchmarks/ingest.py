@@ -1,7 +1,7 @@
 """Documents a second, API in to searchable out, beside the encoder alone on the same cores.
 
-    python benchmarks/ingest.py                     # 6 000 docstrings, three rounds
-    python benchmarks/ingest.py --documents 1000 --rounds 1
+    python -m benchmarks.ingest                     # 6 000 docstrings, three rounds
+    python -m benchmarks.ingest --documents 1000 --rounds 1
 
 The texts are real ones: the docstrings of the standard library and of the installed packages. The
 bare encoder is the same component, in a process of its own with as many threads as the encode
@@ -16,16 +16,13 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from deployment import REPOSITORY, Deployment, deployed, end_on_terminate
-from search import machine
-
-sys.path.insert(0, str(REPOSITORY))
 
 from app.demo.corpus import corpus
+from benchmarks.deployment import REPOSITORY, Deployment, deployed, end_on_terminate
+from benchmarks.search import machine
 
 FLOW = (REPOSITORY / "flows" / "text.yml").read_text(encoding="utf-8")
 REQUEST = 500  # documents a request
@@ -54,7 +51,8 @@ def bare_rate(texts: list[str]) -> tuple[float, int]:
     """Return documents a second of the encoder alone, and the number of chunks it encoded."""
     threads = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).resolve()), "--as-bare-encoder"],
+        [sys.executable, "-m", "benchmarks.ingest", "--as-bare-encoder"],
+        cwd=REPOSITORY,
         input=json.dumps(texts).encode(),
         stdout=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": threads},

@@ -4,7 +4,7 @@ A film of synthetic scenes, 1280 x 720 at 24 frames a second, H.264, is made, up
 and indexed by the flow any-to-any, after a short one. Printed are the peak memory of every process
 after each, and how long queries took while the long one was worked on::
 
-    python benchmarks/long_film.py --minutes 60
+    python -m benchmarks.long_film --minutes 60
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import io
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,8 +19,6 @@ from typing import Any
 
 import av
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from app.client import Client
 from benchmarks.deployment import REPOSITORY, Deployment, deployed, end_on_terminate
@@ -109,11 +106,11 @@ def write_film(path: Path, minutes: int) -> None:
         stream: Any = None
         for number in range(minutes * 60 // STRETCH_S):
             stretch.seek(0)
-            with av.open(stretch) as source:
+            with av.open(stretch, "r") as source:
                 if stream is None:
                     stream = container.add_stream_from_template(source.streams.video[0])
                 for packet in source.demux(video=0):
-                    if packet.dts is None:
+                    if packet.dts is None or packet.pts is None:
                         continue
                     later = round(number * STRETCH_S / packet.time_base)
                     packet.pts, packet.dts = packet.pts + later, packet.dts + later

@@ -1,8 +1,8 @@
 """Pictures and film frames a second, HTTP in to searchable, beside decoder and model alone.
 
-    python benchmarks/media_rates.py                      # 600 pictures, 12 films, five rounds
-    python benchmarks/media_rates.py --pictures 200 --films 4 --rounds 1
-    python benchmarks/media_rates.py --workers 1 2        # what further workers give
+    python -m benchmarks.media_rates                      # 600 pictures, 12 films, five rounds
+    python -m benchmarks.media_rates --pictures 200 --films 4 --rounds 1
+    python -m benchmarks.media_rates --workers 1 2        # what further workers give
 
 The bare pipeline is one process with the same preprocessor and encoder, as many threads for the
 model as the encode worker has, and nothing else: bytes in memory to rows in memory. Its second
@@ -31,14 +31,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from deployment import REPOSITORY, Deployment, deployed, end_on_terminate
 from PIL import Image
-from search import machine
-
-sys.path.insert(0, str(REPOSITORY))
 
 from benchmarks.copies import film, first_frames
+from benchmarks.deployment import REPOSITORY, Deployment, deployed, end_on_terminate
 from benchmarks.media_data import Data
+from benchmarks.search import machine
 
 NO_CACHE = {"GNES_CACHE_BYTES": "0"}
 REQUEST_BYTES = 4 << 20  # of one form with files
@@ -158,7 +156,8 @@ def bare(load: Load, threads: int, *, ahead: bool = False) -> float:
         pickle.dump((load.kind, load.preprocessor, load.contents, ahead), file)
         file.flush()
         done = subprocess.run(
-            [sys.executable, str(Path(__file__).resolve()), "--as-bare-pipeline", file.name],
+            [sys.executable, "-m", "benchmarks.media_rates", "--as-bare-pipeline", file.name],
+            cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
             check=True,

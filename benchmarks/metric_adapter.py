@@ -1,6 +1,6 @@
 """Does the metric adapter help? nDCG@10 on Cranfield, every query judged by a map it did not teach.
 
-Run: python -m benchmarks.metric_adapter --data ../shared/data/cranfield
+Run: python -m benchmarks.metric_adapter --data FOLDER
 
 Five folds: the adapter learns from the judgements of four fifths of the queries and is measured on
 the rest. Its strength (pull) it chooses by itself, by cross-validation within those four fifths.
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.evaluation import ndcg_at, significance
+from benchmarks.cranfield import LAYOUT, read
 from workers.component import Chunk, Encoder
 from workers.encode.metric_adapter import PULLS, MetricAdapter
 from workers.registry import create
@@ -39,7 +40,7 @@ LIMIT = 10
 def main() -> None:
     """Encode, learn and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/cranfield"))
+    parser.add_argument("--data", type=Path, required=True, help=LAYOUT)
     parser.add_argument("--fixed", action="store_true", help="also measure each pull by itself")
     parser.add_argument("--keep", type=Path, help="where vectors and finished folds are kept")
     chosen = parser.parse_args()
@@ -59,11 +60,6 @@ def main() -> None:
                 before, cross_validated(asked, rows, judged, kept, split=SPLITS[0], pull=pull)
             )
             print(f"| {pull} | {mean:.4f} | {margin:+.4f} | {p:.4f} |", flush=True)
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """Return the entries of a file of JSON lines."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def judgements(

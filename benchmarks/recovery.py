@@ -1,7 +1,7 @@
 """How long until killed workers' work goes on: a search worker with 100 000 vectors, an encoder.
 
-    python benchmarks/recovery.py
-    python benchmarks/recovery.py --vectors 5000 --kills 2
+    python -m benchmarks.recovery
+    python -m benchmarks.recovery --vectors 5000 --kills 2
 
 The search worker is killed with SIGKILL and restarted by the supervisor; measured is the time from
 the new process's start until a query gets an answer of all shards again. The encode worker is
@@ -19,12 +19,9 @@ import time
 from typing import Any
 from urllib.parse import quote
 
-from deployment import REPOSITORY, Deployment, deployed, end_on_terminate
-from search import FLOW, HNSW, LIMIT, Data, fill, machine
-
-sys.path.insert(0, str(REPOSITORY))
-
 from app.demo.corpus import corpus
+from benchmarks.deployment import Deployment, deployed, end_on_terminate
+from benchmarks.search import FLOW, HNSW, LIMIT, Data, fill, machine
 
 SEARCH_WORKER = "search-vectors-0"
 PATIENCE_S = 120.0

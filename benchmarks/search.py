@@ -1,7 +1,7 @@
 """Queries over HTTP at 1 to 128 clients, beside the bare index and beside Chroma's server.
 
-    python benchmarks/search.py                 # 100 000 vectors; some ten minutes
-    python benchmarks/search.py --vectors 5000 --seconds 2
+    python -m benchmarks.search                 # 100 000 vectors; some ten minutes
+    python -m benchmarks.search --vectors 5000 --seconds 2
 
 All on the same vectors, with the same graph parameters, at equal recall, in the same run, the
 servers in turn. Prints a Markdown table a part.
@@ -19,14 +19,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import chroma
 import numpy as np
-from bare_index import BareIndex
-from chroma import Chroma
-from deployment import ACCEPT_BATCH, REPOSITORY, Deployment, deployed, end_on_terminate
-from vectors import Vectors, clustered, exact_neighbours, recall_at
 
 from app.load import Load, Target, measure
+from benchmarks import chroma
+from benchmarks.bare_index import BareIndex
+from benchmarks.chroma import Chroma
+from benchmarks.deployment import ACCEPT_BATCH, REPOSITORY, Deployment, deployed, end_on_terminate
+from benchmarks.vectors import Vectors, clustered, exact_neighbours, recall_at
 
 CLIENTS = (1, 16, 64, 128)
 TEXT_CLIENTS = (1, 16, 64)

