@@ -129,7 +129,7 @@ def answer_of(shards: Sequence[Shard], query: ShardQuery) -> Answer:
     for shard in shards:
         for number, hits in enumerate(pairs(shard.search(query))):
             merged[number] += hits
-    return [sorted(hits, key=lambda h: (-np.float32(h[1]), h[0]))[: query.limit] for hits in merged]
+    return [sorted(hits, key=lambda h: (-h[1], h[0]))[: query.limit] for hits in merged]
 
 
 def pairs(hits: ShardHits) -> Answer:
@@ -152,10 +152,7 @@ def random_rows(rng: np.random.Generator, n: int, dim: int = 8) -> Float32:
 def oracle(
     stored: Mapping[str, Stored], query: ShardQuery, *, metric: str = "cosine", score: str = "sum"
 ) -> Answer:
-    """Answer by brute force, in double precision, straight from the definition.
-
-    What is equal in single precision, in which scores are shown, is ordered by id.
-    """
+    """Answer by brute force, in double precision, straight from the definition."""
     rows, weights = query.embeddings.astype(np.float64), query.weights.astype(np.float64)
     answer = []
     for number in range(query.queries):
@@ -164,7 +161,7 @@ def oracle(
         hits = [
             (i, _score(s, rows[mine], weights[mine], (metric, score))) for i, s in asked.items()
         ]
-        answer.append(sorted(hits, key=lambda h: (-np.float32(h[1]), h[0]))[: query.limit])
+        answer.append(sorted(hits, key=lambda h: (-h[1], h[0]))[: query.limit])
     return answer
 
 
