@@ -90,11 +90,16 @@ class Archive:
     def __init__(self, blob_url: str, collection: str) -> None:
         self._files = Files(blob_url, f"{ROOT}/{collection}")
 
-    def list(self) -> list[SnapshotInfo]:
-        """Return every complete snapshot, the newest first."""
-        names = filter(is_name, self._files.names())
-        found = [info for name in names if (info := self._info(name))]
-        return sorted(found, key=lambda info: (-info.created_at, info.name))
+    def survey(self) -> tuple[list[SnapshotInfo], list[str]]:
+        """Return every complete snapshot, the newest first, and the names of damaged ones."""
+        found: list[SnapshotInfo] = []
+        damaged: list[str] = []
+        for name in filter(is_name, self._files.names()):
+            try:
+                found += [info] if (info := self._info(name)) else []
+            except CorruptSnapshotError:
+                damaged.append(name)
+        return sorted(found, key=lambda info: (-info.created_at, info.name)), sorted(damaged)
 
     def info(self, name: str) -> SnapshotInfo:
         """Return what a snapshot says of itself.

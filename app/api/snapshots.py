@@ -18,8 +18,8 @@ from app.api.limits import check_timeout
 from app.api.openapi import answers, takes
 from app.api.problems import Problem, invalid
 from app.api.schemas.base import Input
-from app.api.schemas.jobs import JobResult, SnapshotList, SnapshotResult
-from indexstore.archive import Archive, SnapshotInfo, is_name, new_name
+from app.api.schemas.jobs import JobResult, SnapshotDeleted, SnapshotList, SnapshotResult
+from indexstore.archive import Archive, CorruptSnapshotError, SnapshotInfo, is_name, new_name
 from indexstore.ledger import Ledger
 
 router = APIRouter(prefix="/v1/collections/{collection}/snapshots", tags=["deployment"])
@@ -43,10 +43,10 @@ class RestoreBody(Input):
 
 @router.get("", summary="List snapshots", response_model=None, responses=answers(SnapshotList, 404))
 async def listing(request: Request, collection: str) -> Response:
-    """Return the snapshots that are complete, newest first."""
+    """Return the snapshots that are complete, newest first, and the names of damaged ones."""
     archive = _archive(request, collection)
-    found = await to_thread.run_sync(archive.list)
-    return answer({"snapshots": [_plain(info) for info in found]})
+    found, damaged = await to_thread.run_sync(archive.survey)
+    return answer({"snapshots": [_plain(info) for info in found], "damaged": damaged})
 
 
 @router.post(
@@ -76,9 +76,10 @@ async def create(
         reason = "a name has letters, digits, . - and _, and begins with a letter or a digit"
         raise invalid([{"field": "name", "reason": reason}])
     await require_none(house, *_EXCLUSIVE)
-    known = await to_thread.run_sync(archive.list)
+    known, damaged = await to_thread.run_sync(archive.survey)
     under_way = await house.ledger(Ledger.open_jobs, house.plan.collection, kind="snapshot")
-    if name in {info.name for info in known} | {job.payload for job in under_way}:
+    taken = {info.name for info in known} | {job.payload for job in under_way}
+    if name in taken.union(damaged):
         raise Problem("conflict", f"there is a snapshot {name!r} already, or one is being taken")
     counts = await house.ledger(Ledger.counts_by_state, house.plan.collection)
     job = await house.dispatch.open_job("snapshot", total=sum(counts.values()), payload=name)
@@ -101,15 +102,18 @@ async def read(request: Request, collection: str, snapshot: SnapshotPath) -> Res
     "/{snapshot}",
     summary="Delete a snapshot",
     response_model=None,
-    responses=answers(SnapshotResult, 400, 404, 409, 422, 503),
+    responses=answers(SnapshotDeleted, 400, 404, 409, 503),
 )
 async def delete(request: Request, collection: str, snapshot: SnapshotPath) -> Response:
-    """Delete a snapshot, and give its room back."""
+    """Delete a snapshot, damaged or not, and give its room back."""
     house, archive = house_of(request), _archive(request, collection)
     await require_none(house, "restore")
-    info = await to_thread.run_sync(archive.info, snapshot)
+    try:
+        size = (await to_thread.run_sync(archive.info, snapshot)).size_bytes
+    except CorruptSnapshotError:
+        size = None
     await to_thread.run_sync(archive.delete, snapshot)
-    return answer(_plain(info))
+    return answer({"name": snapshot, "size_bytes": size})
 
 
 @router.post(

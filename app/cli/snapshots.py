@@ -64,6 +64,8 @@ def ls(
                 size_of(one["size_bytes"]), ago(time.time() - one["created_at"]),
             )  # fmt: skip
         console.print(table)
+        for name in answer["damaged"]:
+            console.print(f"{name} is damaged: copy its folder here again, or delete it")
 
     emit(answer, as_json=as_json, show=show)
 
@@ -102,8 +104,9 @@ def rm(
     """Delete a snapshot, and give its room back."""
     with client(server) as api:
         answer = api.call("DELETE", f"{_path(api, collection)}/{quote(name, safe='')}")
-    size = size_of(answer["size_bytes"])
-    emit(answer, as_json=as_json, show=lambda: console.print(f"deleted {name}, {size}"))
+    size = answer["size_bytes"]
+    says = f"deleted {name}" if size is None else f"deleted {name}, {size_of(size)}"
+    emit(answer, as_json=as_json, show=lambda: console.print(says))
 
 
 def _path(api: Client, collection: str | None) -> str:

@@ -107,6 +107,8 @@ def test_a_snapshot_is_listed_copied_elsewhere_and_deleted(it: Deployment, tmp_p
         wait_until(lambda: count(other) == DOCUMENTS, story=other.story)
         assert other.ids("first edition of number 7", limit=1) == ["d7"]
 
+    (folder / "snapshot.json").write_text("{")
+    assert "moved is damaged" in snapshot(it, "ls")
     assert "deleted moved" in snapshot(it, "rm", "moved")
     assert not folder.exists()
     missing = it.ask_by_command("snapshot", "restore", "moved")

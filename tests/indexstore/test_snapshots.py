@@ -111,31 +111,45 @@ def test_a_snapshot_is_there_when_it_is_finished(archive: Archive) -> None:
     """Before that its files are no snapshot; afterwards they are read back, checked."""
     checksum = archive.write("first", "one", b"rows")
     archive.write("first", medium_file(BLOB), b"abc")
-    assert archive.list() == []
+    assert archive.survey() == ([], [])
     with pytest.raises(SnapshotNotFoundError):
         archive.info("first")
 
     archive.finish(replace(INFO, parts=(("one", checksum),), media=(BLOB,)))
 
     info = archive.info("first")
-    assert [one.name for one in archive.list()] == ["first"]
+    assert [one.name for one in archive.survey()[0]] == ["first"]
     assert list(archive.read(info)) == [b"rows"]
     assert archive.medium(info, BLOB) == b"abc"
     archive.delete("first")
-    assert archive.list() == []
+    assert archive.survey() == ([], [])
     with pytest.raises(SnapshotNotFoundError):
         archive.delete("first")
+
+
+def test_a_damaged_manifest_hides_no_other_snapshot(archive: Archive) -> None:
+    """It is named, refused when asked for, and can be deleted."""
+    archive.finish(INFO)
+    archive.write("broken", "snapshot.json", b'{"name": "broken", "par')
+
+    found, damaged = archive.survey()
+
+    assert ([one.name for one in found], damaged) == (["first"], ["broken"])
+    with pytest.raises(CorruptSnapshotError, match="manifest is damaged"):
+        archive.info("broken")
+    archive.delete("broken")
+    assert archive.survey()[1] == []
 
 
 def test_what_another_process_does_is_seen(archive: Archive, blob_url: str) -> None:
     """A worker writes a snapshot while an API process that has listed others goes on."""
     archive.finish(INFO)
-    assert [one.name for one in archive.list()] == ["first"]
+    assert [one.name for one in archive.survey()[0]] == ["first"]
 
     filesystem(blob_url)[0].clear_instance_cache()  # the next one knows nothing of ours
     Archive(blob_url, C).finish(replace(INFO, name="second"))
 
-    assert [one.name for one in archive.list()] == ["first", "second"]
+    assert [one.name for one in archive.survey()[0]] == ["first", "second"]
 
 
 def test_what_is_damaged_is_never_read(archive: Archive) -> None:

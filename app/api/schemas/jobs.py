@@ -50,9 +50,17 @@ class SnapshotResult(Output):
 
 
 class SnapshotList(Output):
-    """Snapshots, newest first."""
+    """Snapshots, newest first; of ``damaged`` ones the manifest cannot be read."""
 
     snapshots: list[SnapshotResult]
+    damaged: list[str]
+
+
+class SnapshotDeleted(Output):
+    """A snapshot that was deleted; its size, where its manifest could be read."""
+
+    name: str
+    size_bytes: int | None
 
 
 class JobPage(Output):
