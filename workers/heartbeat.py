@@ -22,6 +22,7 @@ from workers.search.serving import Serving
 logger = logging.getLogger(__name__)
 
 _LONG_TASK_S = 0.2  # a task that takes longer may be why a request is late: that is told at once
+_LAST_BEAT_S = 1.0  # for a beat under way when it ends; longer only while the broker is away
 _LEAST_GAP_S = 0.05  # news are announced at once, but no more often than this
 
 
@@ -42,6 +43,8 @@ class Heartbeat(threading.Thread):
         """End, and say that the worker is gone."""
         self._stopping.set()
         self._news.set()
+        if self.is_alive():  # else a beat under way could announce again what is withdrawn
+            self.join(_LAST_BEAT_S)
         try:
             self._tell_counts()
             presence.withdraw(self._state.redis, self._node)

@@ -56,7 +56,8 @@ def parts_of(form: FormData, field: str) -> list[UploadFile | str]:
     """
     parts = form.getlist(field)
     if not parts:
-        raise invalid([{"field": field, "reason": f"the form needs a part named {field}"}])
+        reason = f"the form needs a part named {field}, as `curl -F {field}=@FILE` sends it"
+        raise invalid([{"field": field, "reason": reason}])
     return list(parts)
 
 
