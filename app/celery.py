@@ -12,12 +12,11 @@ from typing import Any
 
 from celery import Celery
 from celery.app.amqp import AMQP, Queues
-from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.serialization import register
 
+from app.broker_connection import EagerConnection
 from app.chord_backend import BACKEND
-from app.redis_transport import Transport
 from app.settings import Settings, settings
 from compose.keys import MAX_COPIES
 from compose.plan import Plan
@@ -39,27 +38,6 @@ TASK_MODULES = (
     "workers.build.snapshots",
 )
 _REDIS_TIMEOUT_S = 10  # far above the 1 s that a worker's blocking pop waits on the server
-
-
-class EagerConnection(Connection):
-    """A connection that a returned broker does not wait for, over our transport where it is Redis.
-
-    The transport is put in here, not by Celery's setting, which would take the place of the scheme
-    in the broker's URL: Flower reads there what kind of broker it is.
-    """
-
-    def get_transport_cls(self) -> Any:
-        """Return the transport of the URL's scheme; ours in the place of kombu's for Redis."""
-        found = super().get_transport_cls()  # type: ignore[no-untyped-call]
-        return Transport if found is Transport.__base__ else found
-
-    def ensure_connection(
-        self, errback: Any = None, max_retries: int | None = None, **options: Any
-    ) -> Any:
-        """Try again within a second; kombu's own pauses grow to half a minute."""
-        pauses = {"interval_start": 0.2, "interval_step": 0.2, "interval_max": 1.0}
-        options = {"errback": errback, "max_retries": max_retries, **pauses, **options}
-        return super().ensure_connection(**options)  # type: ignore[no-untyped-call]
 
 
 class FlowQueues(Queues):  # type: ignore[misc]  # celery carries no types

@@ -18,8 +18,6 @@ from kombu.transport import virtual
 
 from compose.wire.chords import AWAITED
 
-TRANSPORT = "app.redis_transport:Transport"
-
 
 class QoS(kombu_redis.QoS):
     """What a consumer has in hand; what is awaited stays in its memory alone."""

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from celery import Celery
 
+from app.redis_transport import Channel
 from compose.wire import chords, codec
 from compose.wire.chords import Call, Chord
 from tests.servers.valkey import Valkey
@@ -151,6 +152,12 @@ def test_pickle_is_refused(celery_app: Any, valkey: Valkey) -> None:
 
     with valkey.client() as client:
         wait_for(lambda: not client.exists("parts", "parts:9", "unacked"))
+
+
+def test_what_publishes_goes_over_our_transport_too(celery_app: Any) -> None:
+    """Kombu's pools make connections of their own class, whatever they were asked by."""
+    with celery_app.amqp.producer_pool.acquire(block=True) as producer:
+        assert isinstance(producer.channel, Channel)
 
 
 def test_a_message_in_hand_is_listed_under_the_consumers_tag(
