@@ -222,6 +222,7 @@ def test_an_example_can_be_started_from(page: Page) -> None:
 
 def test_the_page_fits_its_window_and_is_labelled(page: Page) -> None:
     """Nothing sticks out to the side; whatever can be reached has a name to be read aloud."""
+    page.locator("#running-graph [data-node=Encoder20]").wait_for()  # drawn once it was asked for
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     way = page.evaluate(
         "(() => { const [a, b] = ['Frontend00', 'Encoder20'].map((id) => document.querySelector("
