@@ -139,8 +139,10 @@ class Client:
         if not ids:
             return
         after: dict[str, State | None] = dict.fromkeys(ids)
+        # Some were deleted before: that must not make anybody forget that they are gone.
+        asked = [*ids, *self._random.sample(gone := self._gone(), min(len(gone), 2))]
         response = self._request(
-            "POST", "/documents/delete", WRITE_DEADLINE_S, after=after, json={"ids": ids}
+            "POST", "/documents/delete", WRITE_DEADLINE_S, after=after, json={"ids": asked}
         )
         if response is None:
             return
@@ -187,8 +189,7 @@ class Client:
             self.faults.append(f"a search with token {token} does not show {doc_id}: {seen}")
 
     def _search(self, body: Mapping[str, Any]) -> dict[str, Any] | None:
-        gone = {i for i, state in self.model.states.items() if state is None}
-        gone = {doc_id for doc_id in gone if self.model.is_sure(doc_id)}
+        gone = set(self._gone())
         timeout_s = self._random.choice([1.0, 3.0])
         response = self._request(
             "POST", "/search", timeout_s, json={**body, "timeout_ms": int(timeout_s * 1000)}
@@ -205,6 +206,10 @@ class Client:
 
     def _pause(self) -> None:
         self._stopping.wait(self._random.uniform(0.0, 0.3))
+
+    def _gone(self) -> list[str]:
+        """Return the ids of the documents that are deleted for certain."""
+        return [i for i, s in self.model.states.items() if s is None and self.model.is_sure(i)]
 
     def _pick(self, most: int) -> list[str]:
         known = self.model.known()
