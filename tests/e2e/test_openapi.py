@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.deployment import ROOT, Deployment
+from tests.e2e.deployment import ROOT, Deployment, deployed
 
 VERSION = "4.32.5"
 #: Fewer requests than it could: every one of them that is accepted is encoded for real.
@@ -35,16 +36,23 @@ def schemathesis() -> Path:
     return program
 
 
+@pytest.fixture
+def it(tmp_path: Path) -> Iterator[Deployment]:
+    """Run the default flow for this test alone: among what is sent are other numbers of shards."""
+    with deployed(tmp_path) as made:
+        yield made
+
+
 @pytest.mark.system
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_no_request_breaks_the_api_and_every_answer_is_as_described(
-    text_deployment: Deployment, schemathesis: Path, tmp_path: Path
+    it: Deployment, schemathesis: Path, tmp_path: Path
 ) -> None:
     """No 500, no status, type or body that the description does not have."""
     done = subprocess.run(
         [
-            schemathesis, "run", f"{text_deployment.url}/openapi.json",
+            schemathesis, "run", f"{it.url}/openapi.json",
             "--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "90",
             "--exclude-checks", LEFT_OUT, "--phases", "examples,coverage,fuzzing",
         ],
@@ -53,4 +61,4 @@ def test_no_request_breaks_the_api_and_every_answer_is_as_described(
 
     sys.stderr.write(done.stdout[-20_000:])
     assert done.returncode == 0
-    assert 'status="500"' not in text_deployment.client.get("/metrics").text
+    assert 'status="500"' not in it.client.get("/metrics").text
