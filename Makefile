@@ -58,8 +58,9 @@ demo-media: $(VENV)/.demo-media  ## ... with pictures, films and sounds: FOLDERS
 test: $(VENV)/.dev  ## the tests that need nothing but this machine
 	$(BIN)/python -m pytest -q -m "not system and not slow"
 
+FAILED := --last-failed --last-failed-no-failures none
 test-all: $(VENV)/.all  ## ... and those that need optional and system packages (see .ci/run)
-	GNES_TEST_ALL=1 $(BIN)/python -m pytest -q -m "system or slow or optional"
+	GNES_TEST_ALL=1 $(BIN)/python -m pytest -q -m "system or slow or optional" $(if $(AGAIN),$(FAILED))
 
 chaos: $(VENV)/.dev  ## kill 200 processes under load and compare with a model; SEED=N replays a run
 	$(BIN)/python -m tests.chaos --kills 200 $(if $(SEED),--seed $(SEED))
