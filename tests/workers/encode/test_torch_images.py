@@ -88,7 +88,8 @@ class TestAFolderOfTransformers(PictureContract):
         with torch.no_grad():
             model = transformers.ViTModel.from_pretrained(pretrained).eval()
             expected = model(pixels).pooler_output[0].numpy()
-        np.testing.assert_allclose(row, expected / np.linalg.norm(expected), atol=1e-5)
+        near = 5e-3 if torch.cuda.is_available() else 1e-5  # a GPU multiplies in half precision
+        np.testing.assert_allclose(row, expected / np.linalg.norm(expected), atol=near)
 
     def test_what_was_not_trained_is_not_used(self, pretrained: str, tmp_path: Path) -> None:
         """Weights without a pooler: tokens are averaged, instead of a pooler drawn by lot."""
