@@ -9,7 +9,7 @@ from kombu.connection import Connection, ConnectionPool, PooledConnection
 from app.redis_transport import Transport
 
 
-class _Eager(Connection):
+class EagerConnection(Connection):
     """A connection that a returned broker does not wait for, over our transport where it is Redis.
 
     The transport is put in here, not by Celery's setting, which would take the place of the scheme
@@ -29,23 +29,19 @@ class _Eager(Connection):
         options = {"errback": errback, "max_retries": max_retries, **pauses, **options}
         return super().ensure_connection(**options)  # type: ignore[no-untyped-call]
 
+    def Pool(self, limit: int | None = None, **kwargs: Any) -> Any:  # noqa: N802  # kombu's name
+        """Return a pool of connections like this one."""
+        return _Pool(self, limit, **kwargs)  # type: ignore[no-untyped-call]
 
-class _EagerPooled(_Eager, PooledConnection):
+
+class _Pooled(EagerConnection, PooledConnection):
     """One of a pool: what publishes."""
 
 
-class _EagerPool(ConnectionPool):
+class _Pool(ConnectionPool):
     """A pool of such connections; kombu's own makes plain ones, whatever it was asked by."""
 
     def new(self) -> Any:
         """Return another connection like the first."""
         info = self.connection._info(resolve=False)  # noqa: SLF001  # as kombu's own does
-        return _EagerPooled(self, **dict(info))  # type: ignore[no-untyped-call]
-
-
-class EagerConnection(_Eager):
-    """A connection of the app, and what its pools are made from."""
-
-    def Pool(self, limit: int | None = None, **kwargs: Any) -> Any:  # noqa: N802  # kombu's name
-        """Return a pool of connections like this one."""
-        return _EagerPool(self, limit, **kwargs)  # type: ignore[no-untyped-call]
+        return _Pooled(self, **dict(info))  # type: ignore[no-untyped-call]
